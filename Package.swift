@@ -1,0 +1,70 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Every Swift target is built in Swift 6 mode with these two features, so that existentials and imports stay visible.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A room of the house (`docs/architecture.md`): one module, which may import only the rooms above it.
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func roomTests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, resources: resources, swiftSettings: settings)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "vedette",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "vedette", targets: ["vedette"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+    ],
+    targets: [
+        .target(
+            name: "CKernels",
+            linkerSettings: [
+                .linkedLibrary("isal"), .linkedLibrary("z"), .linkedLibrary("zstd"), .linkedLibrary("simdjson"),
+                .linkedLibrary("re2"), .linkedLibrary("xxhash"), .linkedLibrary("crypto"), .linkedLibrary("stdc++"),
+            ]),
+        room("Columnar", ["CKernels"]),
+        room("KQL", ["Columnar"]),
+        room("Evaluation", ["CKernels", "Columnar", "KQL"]),
+        room("Tables", ["CKernels", "Columnar", "KQL"]),
+        room("Ingest", ["CKernels", "Columnar"]),
+        room("Matcher", ["CKernels", "Columnar", "KQL", "Evaluation"]),
+        room("Rules", ["Columnar", "KQL", yams]),
+        room("Detection", ["CKernels", "Columnar", "KQL", "Evaluation", "Matcher", "Rules"]),
+        room("Pipeline", ["CKernels", "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules", "Detection"]),
+        room("Storage", ["CKernels", "Columnar", "Ingest", "Detection", grdb]),
+        room("Sinks", ["Columnar", "Detection"]),
+        room(
+            "Service",
+            [
+                "CKernels", "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules", "Detection", "Pipeline", "Storage",
+                "Sinks", logging, yams,
+            ]),
+        .executableTarget(
+            name: "vedette",
+            dependencies: [
+                "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Rules", "Detection", "Pipeline", "Storage", "Sinks", "Service",
+                argumentParser,
+            ],
+            swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

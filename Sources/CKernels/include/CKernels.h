@@ -1,0 +1,14 @@
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+#include "vk_common.h"
+#include "vk_hash.h"
+#include "vk_inflate.h"
+#include "vk_json.h"
+#include "vk_kernels.h"
+#include "vk_re2.h"
+#include "vk_scan.h"
+#include "vk_sys.h"
+#include "vk_text.h"
+
+#endif
