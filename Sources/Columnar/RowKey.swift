@@ -62,6 +62,14 @@ public struct Lineage: Sendable, Hashable {
         sample = [key]
     }
 
+    /// From stored parts; `sample` ascending.
+    public init(least: RowKey, greatest: RowKey, count: Int64, sample: [RowKey]) {
+        self.least = least
+        self.greatest = greatest
+        self.count = count
+        self.sample = sample
+    }
+
     /// Adds the rows of another lineage. Associative and commutative.
     public mutating func merge(_ other: Lineage) {
         least = min(least, other.least)

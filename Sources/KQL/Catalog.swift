@@ -57,7 +57,8 @@ public enum ResultRule: Sendable {
     case argument(Int)
     /// The common type of the arguments from this position on (int < long < real < decimal; equal types; else dynamic or an error).
     case common(from: Int)
-    /// Decides from argument types and, where known, constant values; nil: this combination is an error.
+    /// Decides from argument types and, where known, constant values; nil: this combination is an error. A `typeof(T)` argument appears as
+    /// the constant string "T", as KQL prints the type, and is not matched to its parameter's kind.
     case custom(@Sendable ([ScalarType], [Value?]) -> ScalarType?)
 }
 
@@ -72,9 +73,12 @@ public struct ScalarSignature: Sendable {
     public let isDeterministic: Bool
     /// False for functions that look at other rows (`prev`, `row_number`) and so need a serialised input.
     public let isRowLocal: Bool
+    /// For functions with several results (`series_fit_line`): names and types of the results, in order. The kernel then gives one dynamic
+    /// array with an item for each, which the binder takes apart. Empty for all others.
+    public let tuple: [SchemaColumn]
     public init(
         name: String, parameters: [SignatureParameter], isVariadic: Bool = false, result: ResultRule, isDeterministic: Bool = true,
-        isRowLocal: Bool = true
+        isRowLocal: Bool = true, tuple: [SchemaColumn] = []
     ) {
         self.name = name
         self.parameters = parameters
@@ -82,6 +86,7 @@ public struct ScalarSignature: Sendable {
         self.result = result
         self.isDeterministic = isDeterministic
         self.isRowLocal = isRowLocal
+        self.tuple = tuple
     }
 }
 

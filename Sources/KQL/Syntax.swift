@@ -48,15 +48,20 @@ public final class Expr: Sendable {
         case typeOf([TypedName])
         /// `expr asc nulls last` where the grammar allows an order on a column (project-reorder, partition).
         case ordered(Expr, descending: Bool, nullsFirst: Bool?)
+        /// `expr default = value`: an aggregate of make-series.
+        case defaulted(Expr, value: Expr)
         /// Missing or unreadable text, already reported.
         case missing
     }
 
     public let kind: Kind
     public let range: SourceRange
+    /// Levels of expressions below this one, itself included. The parser keeps it under ``Parser/maximumHeight``.
+    let height: Int
     public init(_ kind: Kind, _ range: SourceRange) {
         self.kind = kind
         self.range = range
+        height = 1 + kind.children.reduce(0) { max($0, $1.height) }
     }
 }
 
@@ -102,14 +107,24 @@ public final class Query: Sendable {
         case expression(Expr)
         /// An operator that needs no input: union, print, range, datatable, externaldata, find, search, evaluate ...
         case generator(Operator)
+        /// The rows that the enclosing operator hands in: bodies of partition and fork (`partition by x (top 1 by y)`).
+        case input
     }
     public let source: Source
     public let operators: [Operator]
     public let range: SourceRange
+    let height: Int
     public init(source: Source, operators: [Operator], range: SourceRange) {
         self.source = source
         self.operators = operators
         self.range = range
+        let base =
+            switch source {
+            case .expression(let e): e.height
+            case .generator(let o): o.height
+            case .input: 0
+            }
+        height = operators.reduce(base) { max($0, $1.height) }
     }
 }
 
@@ -141,11 +156,17 @@ public final class Operator: Sendable {
     public let keyword: Name
     public let parameters: [OperatorParameter]
     public let range: SourceRange
-    public init(_ kind: OperatorKind, keyword: Name, parameters: [OperatorParameter] = [], range: SourceRange) {
+    /// The greatest height of the expressions in it, as the parser counted.
+    let height: Int
+    public convenience init(_ kind: OperatorKind, keyword: Name, parameters: [OperatorParameter] = [], range: SourceRange) {
+        self.init(kind, keyword: keyword, parameters: parameters, range: range, height: 0)
+    }
+    init(_ kind: OperatorKind, keyword: Name, parameters: [OperatorParameter], range: SourceRange, height: Int) {
         self.kind = kind
         self.keyword = keyword
         self.parameters = parameters
         self.range = range
+        self.height = height
     }
 
     /// The value of a parameter by name, case as KQL writes it.
@@ -197,8 +218,10 @@ public indirect enum OperatorKind: Sendable {
     case print([Expr])
     case range(Name, from: Expr, to: Expr, step: Expr)
     case datatable([TypedName], [Expr])
+    /// Columns and addresses; the `with (...)` properties are parameters.
     case externaldata([TypedName], [Expr])
     case serialize([Expr])
+    /// The schema after `:`; a `*` in it is a name `*` without type.
     case evaluate(Expr, schema: [TypedName]?)
     case invoke(Expr)
     case alias(Name)
@@ -209,6 +232,7 @@ public indirect enum OperatorKind: Sendable {
     case render(Name?)
     case makeSeries(aggregates: [Expr], on: Expr, from: Expr?, to: Expr?, step: Expr?, keys: [Expr])
     case partition(by: Expr, body: Expr)
+    /// `name = (...)` gives a `.named` body.
     case fork([Expr])
     case facet([Expr], with: [Operator])
     case topNested([TopNestedLevel])
@@ -216,8 +240,127 @@ public indirect enum OperatorKind: Sendable {
     case search(Expr, in: [Expr])
     case find(in: [Expr], predicate: Expr, project: [Expr])
     case reduce(Expr)
-    /// Operators that are read into parts but have no typed form yet (`scan`, `make-graph`, `graph-match` ...): keyword and expressions.
+    /// Columns by name, wildcards and `dynamic` arrays of names.
+    case projectByNames([Expr])
+    /// `assert-schema (a: string, b: long)`.
+    case assertSchema([TypedName])
+    case scan(ScanClause)
+    case makeGraph(MakeGraphClause)
+    case graphMatch(GraphPatternClause)
+    /// `output=all` is a parameter.
+    case graphShortestPaths(GraphPatternClause)
+    /// `kind=weak|strong` and `with_component_id=` are parameters.
+    case graphMarkComponents
+    case graphToTable([GraphTable])
+    /// `graph-where-nodes` / `graph-where-edges`.
+    case graphWhere(nodes: Bool, Expr)
+    /// Operators that are read into parts but have no typed form (`macro-expand` ...): keyword and expressions.
     case other([Expr])
+}
+
+/// The parts of `scan`. `with_match_id` and `with_step_name` are parameters.
+public struct ScanClause: Sendable {
+    public let orderBy: [SortKey]
+    public let partitionBy: [Expr]
+    /// Declared columns with their default values.
+    public let declared: [Parameter]
+    public let steps: [ScanStep]
+    public init(orderBy: [SortKey], partitionBy: [Expr], declared: [Parameter], steps: [ScanStep]) {
+        self.orderBy = orderBy
+        self.partitionBy = partitionBy
+        self.declared = declared
+        self.steps = steps
+    }
+}
+
+/// `step name optional output=all: condition => column = expr, ...;`
+public struct ScanStep: Sendable {
+    public enum Output: String, Sendable, Hashable, CaseIterable { case all, last, none }
+    public let name: Name
+    public let isOptional: Bool
+    public let output: Output
+    public let condition: Expr
+    /// Each a `.named` expression.
+    public let assignments: [Expr]
+    public init(name: Name, isOptional: Bool, output: Output, condition: Expr, assignments: [Expr]) {
+        self.name = name
+        self.isOptional = isOptional
+        self.output = output
+        self.condition = condition
+        self.assignments = assignments
+    }
+}
+
+/// `make-graph source --> target with Nodes on id`. `with_node_id=` is a parameter.
+public struct MakeGraphClause: Sendable {
+    public let source: Expr
+    public let target: Expr
+    public let nodes: [GraphNodeTable]
+    /// `partitioned-by column (subquery)`.
+    public let partitionedBy: Expr?
+    public let body: [Operator]
+    public init(source: Expr, target: Expr, nodes: [GraphNodeTable], partitionedBy: Expr?, body: [Operator]) {
+        self.source = source
+        self.target = target
+        self.nodes = nodes
+        self.partitionedBy = partitionedBy
+        self.body = body
+    }
+}
+
+/// `Table on IdColumn`.
+public struct GraphNodeTable: Sendable {
+    public let table: Expr
+    public let id: Expr
+    public init(table: Expr, id: Expr) {
+        self.table = table
+        self.id = id
+    }
+}
+
+/// One step of a graph pattern; a pattern alternates nodes and edges and begins and ends with a node.
+public enum GraphPatternElement: Sendable {
+    /// `(name)`; nil for `()`.
+    case node(Name?, SourceRange)
+    /// `-[name]->`, `<-[name*1..3]-`, `--`: hops is nil for one edge.
+    case edge(Name?, GraphEdgeDirection, hops: GraphHops?, SourceRange)
+}
+
+public enum GraphEdgeDirection: Sendable, Hashable { case forward, backward, any }
+
+/// `*low..high` of a variable-length edge.
+public struct GraphHops: Sendable {
+    public let low: Expr
+    public let high: Expr
+    public init(low: Expr, high: Expr) {
+        self.low = low
+        self.high = high
+    }
+}
+
+/// `graph-match pattern, pattern where predicate project columns`. `cycles=` is a parameter.
+public struct GraphPatternClause: Sendable {
+    public let patterns: [[GraphPatternElement]]
+    public let predicate: Expr?
+    public let project: [Expr]
+    public init(patterns: [[GraphPatternElement]], predicate: Expr?, project: [Expr]) {
+        self.patterns = patterns
+        self.predicate = predicate
+        self.project = project
+    }
+}
+
+/// `graph-to-table nodes as N with_node_id=id, edges as E`.
+public struct GraphTable: Sendable {
+    /// `nodes`, or `edges`.
+    public let isNodes: Bool
+    public let name: Name?
+    public let parameters: [OperatorParameter]
+    public init(isNodes: Bool, name: Name?, parameters: [OperatorParameter]) {
+        self.isNodes = isNodes
+        self.name = name
+        self.parameters = parameters
+    }
 }
 
 public struct TopNestedLevel: Sendable {
@@ -299,7 +442,7 @@ public struct Token: Sendable, Hashable {
         case identifier
         /// A literal; the parser reads its value from the text.
         case string, long, real, timespan
-        /// `datetime(...)`, `dynamic(...)`, `guid(...)` ...: the name of a typed literal, its raw content follows as one token.
+        /// `datetime(...)`, `dynamic(...)`, `guid(...)` ...: a typed literal whole, from its name to the closing parenthesis.
         case typedLiteral
         case punctuation
         case unknown

@@ -2,6 +2,7 @@
 #define CKERNELS_H
 
 #include "vk_common.h"
+#include "vk_compress.h"
 #include "vk_hash.h"
 #include "vk_inflate.h"
 #include "vk_json.h"

@@ -46,11 +46,11 @@ typedef enum vk_inflate_status : int32_t {
 
 /// What stands at the beginning of some bytes.
 typedef enum vk_inflate_follow : int32_t {
-    /// Too few bytes to tell (also: none, or only zeros so far and fewer than given as `final`).
+    /// Too few bytes to tell.
     VK_FOLLOW_NEED_MORE = 0,
     VK_FOLLOW_GZIP = 1,
     VK_FOLLOW_ZSTD = 2,
-    /// Only zero bytes: padding, as tapes and some tools write.
+    /// A zero byte: padding, as tapes and some tools write. The caller skips the zeros and asks again.
     VK_FOLLOW_ZEROS = 3,
     /// Something else: trailing garbage behind a member, or an uncompressed file.
     VK_FOLLOW_OTHER = 4,

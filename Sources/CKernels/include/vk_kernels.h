@@ -48,7 +48,7 @@ bool vk_bits_any(const uint64_t *a, size_t words);
 /// Writes the indices of set bits, ascending; `out` must hold vk_bits_count of them. Returns their number.
 size_t vk_bits_indices(const uint64_t *a, size_t words, uint32_t *out);
 
-/// Turns AVX2 off (tests) or on again where the machine has it. Affects every vk_ kernel of the process.
+/// Turns AVX2 off (tests), or on again where the machine has it, for every vk_ kernel of the process.
 void vk_set_simd(bool on);
 /// "avx2" or "portable".
 const char *vk_simd_name(void);

@@ -1,0 +1,150 @@
+#include "include/vk_re2.h"
+
+#include <re2/filtered_re2.h>
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+struct vk_re2 {
+    std::unique_ptr<re2::RE2> re;
+    std::string literal;
+};
+
+namespace {
+
+void set_error(char *error, size_t cap, const std::string &text) {
+    if (!error || cap == 0) return;
+    size_t n = std::min(cap - 1, text.size());
+    std::memcpy(error, text.data(), n);
+    error[n] = 0;
+}
+
+re2::StringPiece piece(const uint8_t *s, size_t len) { return re2::StringPiece(reinterpret_cast<const char *>(s), len); }
+
+/// A literal without which the expression cannot match. RE2's filter gives atoms (lower case) of a boolean formula; with one atom alone
+/// the formula is that atom. The formula of more atoms is not published, so those give none.
+std::string required_literal(const std::string &pattern, const re2::RE2::Options &options) {
+    re2::FilteredRE2 filter(3);
+    int id = 0;
+    re2::RE2::Options quiet(options);
+    quiet.set_log_errors(false);
+    if (filter.Add(pattern, quiet, &id) != re2::RE2::NoError) return "";
+    std::vector<std::string> atoms;
+    filter.Compile(&atoms);
+    if (atoms.size() != 1) return "";
+    // Without its atom the expression must be ruled out, otherwise the atom is not required.
+    std::vector<int> none, matching;
+    filter.AllPotentials(none, &matching);
+    if (!matching.empty()) return "";
+    // The caller folds ASCII only. RE2 folds as Unicode does: the Kelvin sign matches k and the long s matches s when case is ignored
+    // (which a group inside the pattern may ask for), and other letters have cases of their own.
+    bool folds = !options.case_sensitive() || pattern.find("(?") != std::string::npos;
+    std::string best, part;
+    for (char c : atoms[0] + '\x80') {
+        bool plain = (unsigned char)c < 0x80 && !(folds && (c == 'k' || c == 's'));
+        if (plain) {
+            part += c;
+        } else {
+            if (part.size() > best.size()) best = part;
+            part.clear();
+        }
+    }
+    return best.size() >= 3 ? best : "";
+}
+
+}  // namespace
+
+extern "C" vk_re2 *vk_re2_new(const uint8_t *pattern, size_t len, uint32_t flags, uint64_t max_mem, char *error, size_t error_cap) {
+    set_error(error, error_cap, "");
+    try {
+        re2::RE2::Options options;
+        options.set_log_errors(false);
+        options.set_case_sensitive(!(flags & VK_RE2_IGNORE_CASE));
+        options.set_dot_nl(flags & VK_RE2_DOT_NEWLINE);
+        options.set_literal(flags & VK_RE2_LITERAL);
+        options.set_longest_match(flags & VK_RE2_LONGEST);
+        if (flags & VK_RE2_LATIN1) options.set_encoding(re2::RE2::Options::EncodingLatin1);
+        options.set_max_mem(max_mem ? (int64_t)std::min<uint64_t>(max_mem, 1ull << 40) : 8 << 20);
+        std::string text(reinterpret_cast<const char *>(pattern), len);
+        // RE2 has an option for this in POSIX syntax only.
+        if ((flags & VK_RE2_MULTI_LINE) && !(flags & VK_RE2_LITERAL)) text.insert(0, "(?m)");
+        auto made = std::make_unique<vk_re2>();
+        made->re = std::make_unique<re2::RE2>(text, options);
+        if (!made->re->ok()) {
+            set_error(error, error_cap, made->re->error());
+            return nullptr;
+        }
+        made->literal = required_literal(text, options);
+        return made.release();
+    } catch (...) {
+        set_error(error, error_cap, "out of memory");
+        return nullptr;
+    }
+}
+
+extern "C" void vk_re2_free(vk_re2 *re) { delete re; }
+
+extern "C" bool vk_re2_match(const vk_re2 *re, const uint8_t *s, size_t len) {
+    try {
+        return re->re->Match(piece(s, len), 0, len, re2::RE2::UNANCHORED, nullptr, 0);
+    } catch (...) {
+        return false;
+    }
+}
+
+extern "C" bool vk_re2_full_match(const vk_re2 *re, const uint8_t *s, size_t len) {
+    try {
+        return re->re->Match(piece(s, len), 0, len, re2::RE2::ANCHOR_BOTH, nullptr, 0);
+    } catch (...) {
+        return false;
+    }
+}
+
+extern "C" bool vk_re2_captures(const vk_re2 *re, const uint8_t *s, size_t len, size_t start, vk_re2_group *groups, size_t n) {
+    for (size_t i = 0; i < n; i++) groups[i] = vk_re2_group{-1, -1};
+    if (start > len) return false;
+    try {
+        // RE2 tells a group without part by a null pointer, so the text itself must not be null.
+        static const char nothing = 0;
+        const char *text = s ? reinterpret_cast<const char *>(s) : &nothing;
+        constexpr size_t few = 16;
+        re2::StringPiece local[few];
+        size_t wanted = std::min<size_t>(n, (size_t)re->re->NumberOfCapturingGroups() + 1);
+        std::vector<re2::StringPiece> many(wanted > few ? wanted : 0);
+        re2::StringPiece *found = wanted > few ? many.data() : local;
+        if (!re->re->Match(re2::StringPiece(text, len), start, len, re2::RE2::UNANCHORED, found, (int)wanted)) return false;
+        for (size_t i = 0; i < wanted; i++) {
+            if (!found[i].data()) continue;
+            groups[i].begin = found[i].data() - text;
+            groups[i].end = groups[i].begin + (int64_t)found[i].size();
+        }
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+extern "C" int32_t vk_re2_group_count(const vk_re2 *re) { return re->re->NumberOfCapturingGroups(); }
+
+extern "C" void vk_re2_match_column(const vk_re2 *re, const uint8_t *bytes, const uint32_t *offsets, size_t n, uint64_t *bits) {
+    for (size_t row = 0; row < n; row += 64) {
+        uint64_t word = 0;
+        size_t rows = std::min<size_t>(64, n - row);
+        for (size_t i = 0; i < rows; i++) {
+            uint32_t begin = offsets[row + i], end = offsets[row + i + 1];
+            word |= (uint64_t)vk_re2_match(re, bytes + begin, end - begin) << i;
+        }
+        bits[row >> 6] = word;
+    }
+}
+
+extern "C" size_t vk_re2_required_literal(const vk_re2 *re, uint8_t *out, size_t cap) {
+    if (re->literal.empty() || re->literal.size() > cap) return 0;
+    std::memcpy(out, re->literal.data(), re->literal.size());
+    return re->literal.size();
+}

@@ -1,0 +1,214 @@
+import Columnar
+import Evaluation
+import KQL
+import Matcher
+import Rules
+
+/// Survivors of one leg from one chunk, with the raw records they stem from (64 KiB each at most).
+public struct SurvivorRows: Sendable {
+    public let matches: Matches
+    public let raw: [RecordHash: String]
+    public init(matches: Matches, raw: [RecordHash: String]) {
+        self.matches = matches
+        self.raw = raw
+    }
+}
+
+/// State changes since the last checkpoint: what the store writes in one transaction with the resume positions.
+public struct CheckpointDelta: Sendable {
+    public struct SegmentID: Sendable, Hashable {
+        public let rule: String
+        public let leg: Int
+        public let id: Int64
+    }
+    public var added: [(id: SegmentID, bytes: [UInt8])] = []
+    public var dropped: [SegmentID] = []
+    /// Fingerprint → state of rules that changed.
+    public var rules: [(fingerprint: String, bytes: [UInt8])] = []
+    /// The engine's own state.
+    public var engine: [UInt8] = []
+}
+
+/// All state as the store gives it back.
+public struct SavedState: Sendable {
+    public var segments: [(id: CheckpointDelta.SegmentID, bytes: [UInt8])] = []
+    public var rules: [String: [UInt8]] = [:]
+    public var engine: [UInt8]?
+    public init() {}
+}
+
+extension CheckpointDelta.SegmentID {
+    public init(fingerprint: String, leg: Int, id: Int64) { self.init(rule: fingerprint, leg: leg, id: id) }
+}
+
+/// A rule's figures for `status` and the heartbeat.
+public struct RuleFigures: Sendable {
+    public let id: String
+    public let name: String
+    public let retainedRows: Int
+    public let evidenceBytes: Int
+    public let openEpisodes: Int
+    public let lateRows: Int
+    public let heldTicks: Int
+    public let suppressedOpenings: Int
+    public let evaluations: Int
+    public let lastAlert: Int64?
+    public let failure: String?
+    /// The tick that was left out because its window had not closed when the input ended.
+    public let incompleteTick: Int64?
+}
+
+/// The rule runtime: takes survivors, keeps windows, and turns the passing of event time into alerts.
+///
+/// Results do not depend on the order in which survivors arrive before their ticks become final, so the pipeline may deliver chunks of
+/// different sources in any order. One thread at a time.
+public final class DetectionEngine {
+    public private(set) var programs: [RuleProgram]
+    public private(set) var ruleSet: RuleSet
+    public let options: DetectionOptions
+    private var runtimes: [RuleRuntime]
+    private let functions: any FunctionCatalog
+    /// Least and greatest event time seen, by table.
+    private var seen: [String: (least: Int64, greatest: Int64)] = [:]
+    /// Allowed disorder by table, in ticks.
+    private let lateness: @Sendable (_ table: String) -> Int64
+
+    public init(
+        _ programs: [RuleProgram], options: DetectionOptions, functions: any FunctionCatalog,
+        lateness: @escaping @Sendable (String) -> Int64
+    ) throws {
+        self.programs = programs
+        self.options = options
+        self.functions = functions
+        self.lateness = lateness
+        runtimes = programs.map { RuleRuntime($0, options: options) }
+        ruleSet = try DetectionEngine.compile(programs, functions)
+    }
+
+    private static func compile(_ programs: [RuleProgram], _ functions: any FunctionCatalog) throws -> RuleSet {
+        try RuleSet(
+            programs.enumerated().flatMap { rule, p in p.split.legs.map { (LegReference(rule: rule, leg: $0.index), $0) } },
+            functions: functions)
+    }
+
+    /// Puts another set of rules in place. Rules that behave as before keep their state.
+    public func reload(_ programs: [RuleProgram]) throws {
+        let set = try DetectionEngine.compile(programs, functions)
+        var known: [String: RuleRuntime] = [:]
+        for r in runtimes { known[r.program.fingerprint] = r }
+        runtimes = programs.map { known[$0.fingerprint] ?? RuleRuntime($0, options: options) }
+        // A kept runtime holds the legs of its own program, whose column identities it was built with.
+        self.programs = runtimes.map(\.program)
+        ruleSet = self.programs.map(\.fingerprint) == programs.map(\.fingerprint) ? try DetectionEngine.compile(self.programs, functions) : set
+    }
+
+    /// Notes the event times of a chunk's rows, whether they matched or not.
+    public func observe(table: String, least: Int64, greatest: Int64) {
+        let s = seen[table]
+        seen[table] = (min(s?.least ?? least, least), max(s?.greatest ?? greatest, greatest))
+    }
+
+    /// The highest event time seen in any table.
+    public var highestTime: Int64? { seen.values.map(\.greatest).max() }
+    public var lowestTime: Int64? { seen.values.map(\.least).min() }
+
+    /// Takes survivors. Alerts come at once only for stateless rules and rows older than everything retained.
+    public func accept(_ survivors: [SurvivorRows]) -> [AlertEvent] {
+        var events: [AlertEvent] = []
+        for s in survivors where runtimes.indices.contains(s.matches.leg.rule) {
+            events += runtimes[s.matches.leg.rule].accept(leg: s.matches.leg.leg, rows: s.matches.rows, raw: s.raw)
+        }
+        shed()
+        return events
+    }
+
+    /// Keeps evidence inside its budget by giving up the oldest raw records of the rule that holds most.
+    private func shed() {
+        var total = runtimes.reduce(0) { $0 + $1.rawBytes }
+        while total > options.evidenceBudget {
+            guard let r = runtimes.max(by: { $0.rawBytes < $1.rawBytes }) else { return }
+            let freed = r.shedRaw()
+            guard freed > 0 else { return }
+            total -= freed
+        }
+    }
+
+    private func earliest(_ p: RuleProgram) -> Int64? { p.tables.compactMap { seen[$0]?.least }.min() ?? seen.values.map(\.least).min() }
+    private func lateness(_ p: RuleProgram) -> Int64 { p.tables.map(lateness).max() ?? 0 }
+
+    /// Finalises ticks that the watermark (a time before which nothing more is expected, by table) has passed by the lateness.
+    public func advance(watermark: (_ table: String) -> Int64?) -> [AlertEvent] {
+        var events: [AlertEvent] = []
+        for r in runtimes {
+            guard let mark = r.program.tables.compactMap(watermark).min() else { continue }
+            events += r.advance(watermark: mark, lateness: lateness(r.program), earliest: earliest(r.program))
+        }
+        return events
+    }
+
+    /// Raises what monotone rules can raise before their windows close.
+    public func raiseEarly() -> [AlertEvent] { runtimes.flatMap { $0.raiseEarly(earliest: earliest($0.program)) } }
+
+    /// The input has ended. Without `to`, ticks are finalised up to the first at or after the highest event time.
+    public func finish(to: Int64? = nil) -> [AlertEvent] {
+        guard let highest = highestTime else { return [] }
+        return runtimes.flatMap {
+            $0.finish(through: to ?? highest, isComplete: to != nil, earliest: earliest($0.program))
+        }
+    }
+
+    public var figures: [RuleFigures] {
+        runtimes.map { r in
+            RuleFigures(
+                id: r.program.rule.id, name: r.program.rule.name, retainedRows: r.retainedRows, evidenceBytes: r.rawBytes,
+                openEpisodes: r.openEpisodes, lateRows: r.lateRows, heldTicks: r.heldTicks, suppressedOpenings: r.suppressedOpenings,
+                evaluations: r.evaluations, lastAlert: r.lastAlert, failure: r.failure, incompleteTick: r.incompleteTick)
+        }
+    }
+
+    // MARK: Checkpoints
+
+    /// What changed since ``checkpointed()``.
+    public func checkpointDelta() -> CheckpointDelta {
+        var delta = CheckpointDelta()
+        for r in runtimes where r.hasChanges {
+            let (segments, dropped) = r.checkpointDelta()
+            let f = r.program.fingerprint
+            delta.added += segments.map { (CheckpointDelta.SegmentID(rule: f, leg: $0.leg, id: $0.id), $0.bytes) }
+            delta.dropped += dropped.map { CheckpointDelta.SegmentID(rule: f, leg: $0.leg, id: $0.id) }
+            delta.rules.append((f, r.encoded()))
+        }
+        var w = StateWriter()
+        w.u8(1)
+        w.int(seen.count)
+        for (table, s) in seen.sorted(by: { $0.key < $1.key }) {
+            w.text(table)
+            w.i64(s.least)
+            w.i64(s.greatest)
+        }
+        delta.engine = w.bytes
+        return delta
+    }
+
+    /// The last delta is safe.
+    public func checkpointed() { for r in runtimes { r.checkpointed() } }
+
+    /// Restores into a fresh engine. State of rules that are not loaded any more is ignored.
+    public func restore(_ saved: SavedState) throws {
+        if let bytes = saved.engine {
+            var r = StateReader(bytes)
+            guard try r.u8() == 1 else { throw StateError("engine state of an unknown version") }
+            for _ in 0..<(try r.count(of: 24)) {
+                let table = try r.text()
+                seen[table] = (try r.i64(), try r.i64())
+            }
+        }
+        var segments: [String: [(leg: Int, id: Int64, bytes: [UInt8])]] = [:]
+        for s in saved.segments { segments[s.id.rule, default: []].append((s.id.leg, s.id.id, s.bytes)) }
+        for r in runtimes {
+            if let bytes = saved.rules[r.program.fingerprint] { try r.restore(state: bytes) }
+            if let mine = segments[r.program.fingerprint] { try r.restore(segments: mine) }
+            r.recompute(earliest: earliest(r.program))
+        }
+    }
+}

@@ -1,0 +1,161 @@
+import CKernels
+import Columnar
+import Evaluation
+import KQL
+import Matcher
+import Rules
+
+/// A rule ready to run: its query cut into legs and suffix, its clock, and what follows from its shape. Immutable.
+public final class RuleProgram: Sendable {
+    public let rule: AnalyticsRule
+    public let split: SplitQuery
+    public let clock: TickClock
+    /// Equal for rules that behave alike: state survives a reload exactly when this does.
+    public let fingerprint: String
+    /// May raise for a tick before the watermark has passed it.
+    public let isMonotone: Bool
+    /// Every operator is row-local: one leg and no suffix to speak of.
+    public let isRowLocal: Bool
+    /// Compares a recent window with an older one: meaningless until the history is there.
+    public let isBaseline: Bool
+    /// Ticks whose windows are empty must be evaluated too (absence rules).
+    public let needsEmptyTicks: Bool
+    /// Positions of the group key in the result's columns, where the query's own shape gives one.
+    let groupColumns: [Int]?
+    let builder: AlertBuilder
+    /// For each leg, its horizon conditions over the single column `TimeGenerated`.
+    let horizons: [[CompiledExpression]]
+
+    public var tables: Set<String> { Set(split.legs.map(\.table)) }
+    public var columns: [BoundColumn] { split.suffix.columns }
+
+    init(rule: AnalyticsRule, plan: Plan, nextColumnID: ColumnID, functions: any FunctionCatalog) throws {
+        self.rule = rule
+        let groupIDs = RuleProgram.groupKey(plan)
+        let wanted = AlertBuilder.columnNames(rule)
+        let needed = Set(plan.columns.filter { wanted.contains($0.name) || (groupIDs?.contains($0.id) ?? false) }.map(\.id))
+        split = LegSplitter.split(plan, needed: needed, nextColumnID: nextColumnID, functions: functions)
+        clock = TickClock(
+            anchor: rule.startTime ?? KustoTime.unixEpoch, frequency: rule.queryFrequency, period: rule.queryPeriod)
+        let triggersOnEmpty = RuleProgram.triggers(rule, count: 0)
+        needsEmptyTicks = triggersOnEmpty || !split.emptyGivesEmpty
+        let growing = rule.triggerOperator == .greaterThan || (rule.triggerOperator == .notEqual && rule.triggerThreshold == 0)
+        isMonotone = growing && !triggersOnEmpty && MonotoneAnalysis.isMonotone(split.suffix)
+        isRowLocal = RuleProgram.isRowLocal(split.suffix) && split.legs.count == 1 && growing && rule.triggerThreshold == 0
+        isBaseline = split.legs.count > 1 && split.legs.contains { $0.horizon.contains(where: RuleProgram.isUpperBound) }
+        let columns = split.suffix.columns
+        let positions = groupIDs.map { ids in ids.compactMap { id in columns.firstIndex { $0.id == id } } }
+        groupColumns = positions.flatMap { $0.isEmpty ? nil : $0 }
+        builder = AlertBuilder(rule, columns: columns)
+        horizons = try split.legs.map { leg in
+            guard let time = leg.timeColumn else { return [] }
+            let input = [BoundColumn(id: time, name: "TimeGenerated", type: .datetime)]
+            return try leg.horizon.map { try CompiledExpression($0, input: input, subqueries: NoPlans()) }
+        }
+        var w = StateWriter()
+        for part in [rule.id, rule.query, rule.kind.rawValue, rule.triggerOperator.rawValue, rule.grouping.rawValue] { w.text(part) }
+        for n in [rule.queryFrequency, rule.queryPeriod, Int64(rule.triggerThreshold), rule.startTime ?? 0, rule.suppression ?? 0] { w.i64(n) }
+        for c in columns { w.text(c.name + ":" + c.type.rawValue) }
+        for leg in split.legs { for c in leg.columns { w.text(c.name + ":" + c.type.rawValue) } }
+        fingerprint = RuleProgram.hash(w.bytes)
+    }
+
+    private struct NoPlans: SubqueryResolver {
+        func firstColumn(of plan: Plan) throws -> Column { throw EvaluationError("a horizon has a sub-query") }
+    }
+
+    static func hash(_ bytes: [UInt8]) -> String {
+        let h = bytes.withUnsafeBytes { vk_xxh3_128($0.baseAddress, $0.count, 0) }
+        return Evidence.hex(h.high) + Evidence.hex(h.low)
+    }
+
+    /// The identity of an alert: H(rule id, group key, first tick).
+    func alertID(_ group: String, _ tick: Int64) -> String {
+        var w = StateWriter()
+        w.text(rule.id)
+        w.text(group)
+        w.i64(tick)
+        return RuleProgram.hash(w.bytes)
+    }
+
+    static func triggers(_ rule: AnalyticsRule, count: Int) -> Bool {
+        switch rule.triggerOperator {
+        case .greaterThan: count > rule.triggerThreshold
+        case .lessThan: count < rule.triggerThreshold
+        case .equal: count == rule.triggerThreshold
+        case .notEqual: count != rule.triggerThreshold
+        }
+    }
+
+    private static func isRowLocal(_ plan: Plan) -> Bool {
+        switch plan.kind {
+        case .table: true
+        case .project(let p, _), .sort(let p, _): isRowLocal(p)
+        default: false
+        }
+    }
+
+    /// `TimeGenerated < x`, `<= x` or `between (a .. b)`: the leg looks at the past only.
+    private static func isUpperBound(_ e: BoundExpr) -> Bool {
+        guard case .call(let op, let args) = e.kind, let first = args.first else { return false }
+        let timeFirst = if case .column = first.kind { true } else { false }
+        switch op {
+        case "<", "<=": return timeFirst
+        case ">", ">=": return !timeFirst
+        case "between": return timeFirst
+        default: return false
+        }
+    }
+
+    /// The identities that the last `by`, `distinct` or join keys give to result rows.
+    private static func groupKey(_ plan: Plan) -> [ColumnID]? {
+        switch plan.kind {
+        case .filter(let p, _), .project(let p, _), .sort(let p, _), .top(let p, _, _), .take(let p, _), .serialize(let p),
+            .parse(let p, _, _):
+            return groupKey(p)
+        case .summarize(_, let keys, _): return plan.columns.prefix(keys.count).map(\.id)
+        case .join(_, _, _, let keys):
+            let ids = keys.flatMap { k -> [ColumnID] in
+                [k.left, k.right].compactMap { if case .column(let id) = $0.kind { id } else { nil } }
+            }
+            return ids.isEmpty ? nil : ids
+        default: return nil
+        }
+    }
+}
+
+/// Compiles rules, collecting everything that is wrong with them.
+public struct RuleCompiler: Sendable {
+    public let functions: any FunctionCatalog
+    public let schemas: any SchemaCatalog
+
+    public init(functions: any FunctionCatalog, schemas: any SchemaCatalog) {
+        self.functions = functions
+        self.schemas = schemas
+    }
+
+    /// A program, or nil with at least one error. Ranges are offsets into the rule's query.
+    public func compile(_ rule: AnalyticsRule) -> (program: RuleProgram?, diagnostics: [Diagnostic]) {
+        let tree = SyntaxTree.parse(rule.query)
+        let bound = Binder(functions: functions, schemas: schemas, options: BinderOptions(fold: ConstantFolder.fold)).bind(tree)
+        var diagnostics = bound.diagnostics
+        guard let plan = bound.plan, !diagnostics.contains(where: { $0.severity == .error }) else { return (nil, diagnostics) }
+        let names = Set(plan.columns.map(\.name))
+        let legacy = Set(EntityMapper.legacy.map(\.column))
+        for missing in AlertBuilder.columnNames(rule).subtracting(names).subtracting(legacy).sorted() {
+            diagnostics.append(
+                Diagnostic(
+                    .warning, "VK0301", "the rule maps column `\(missing)`, which its query does not return", at: plan.range,
+                    mend: Suggestions.nearest(missing, in: plan.columns.map(\.name)).map { "did you mean `\($0)`?" }
+                        ?? "return it from the query, or remove the mapping"))
+        }
+        do {
+            let program = try RuleProgram(rule: rule, plan: plan, nextColumnID: bound.nextColumnID, functions: functions)
+            _ = try RuleSet(program.split.legs.map { (LegReference(rule: 0, leg: $0.index), $0) }, functions: functions)
+            return (program, diagnostics)
+        } catch {
+            diagnostics.append(Diagnostic(.error, "VK0300", "\(error)", at: (error as? EvaluationError)?.range ?? plan.range))
+            return (nil, diagnostics)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import Columnar
+import KQL
+
+/// An aggregate function: how it is called, what it means, and what computes it.
+public struct AggregateFunction: Sendable {
+    public let signature: AggregateSignature
+    /// Other names that mean the same.
+    public let aliases: [String]
+    /// What it gives, for the reader of a function list.
+    public let summary: String
+    /// Makes the state.
+    let make: @Sendable (AggregateSetup) throws -> any Accumulator
+
+    init(
+        _ name: String, _ parameters: [SignatureParameter], variadic: Bool = false, _ result: ResultRule, _ naming: AggregateNaming,
+        aliases: [String] = [], _ summary: String, make: @escaping @Sendable (AggregateSetup) throws -> any Accumulator
+    ) {
+        signature = AggregateSignature(name: name, parameters: parameters, isVariadic: variadic, result: result, naming: naming)
+        self.aliases = aliases
+        self.summary = summary
+        self.make = make
+    }
+
+    /// The form that only sees rows whose predicate holds; the predicate is the argument at `position`.
+    func filtered(
+        _ name: String, _ naming: AggregateNaming, predicate position: Int, aliases: [String] = [], _ summary: String
+    ) -> AggregateFunction {
+        var parameters = signature.parameters
+        parameters.insert(SignatureParameter("predicate", .bool), at: min(position, parameters.count))
+        let base = make
+        return AggregateFunction(name, parameters, variadic: signature.isVariadic, signature.result, naming, aliases: aliases, summary) { setup in
+            FilteredAccumulator(try base(setup.removing(position)), predicate: position)
+        }
+    }
+}
+
+/// All aggregate functions, by name.
+public enum AggregateRegistry {
+    /// In alphabetical order of their names.
+    public static let functions: [AggregateFunction] = all.sorted { $0.signature.name < $1.signature.name }
+
+    private static let byName: [String: AggregateFunction] = {
+        var out: [String: AggregateFunction] = [:]
+        for f in functions {
+            out[f.signature.name] = f
+            for a in f.aliases { out[a] = f }
+        }
+        return out
+    }()
+
+    /// The function of a name or alias; exact case.
+    public static func function(_ name: String) -> AggregateFunction? { byName[name] }
+
+    /// The signature of a name or alias; exact case.
+    public static func signature(_ name: String) -> AggregateSignature? { byName[name]?.signature }
+
+    /// Every callable name, sorted.
+    public static let names: [String] = byName.keys.sorted()
+
+    /// Why an aggregate of Kusto cannot be executed; nil if it can, or if there is none of that name.
+    public static func refusal(_ name: String) -> String? { refusals[name] }
+
+    private static let refusals: [String: String] = {
+        let sketches = "stored sketches are not supported; aggregate the rows with dcount or percentile instead"
+        return [
+            "hll": sketches, "hll_if": sketches, "hll_merge": sketches, "tdigest": sketches, "tdigest_merge": sketches,
+            "merge_tdigest": sketches, "percentrank_tdigest": sketches,
+            "buildschema": "schema inference over dynamic values is not supported",
+        ]
+    }()
+
+    /// Makes the state of a bound aggregate.
+    static func accumulator(_ aggregate: BoundAggregate, constants: [Value?], limits: EvaluationLimits) throws -> any Accumulator {
+        guard let f = byName[aggregate.name] else {
+            throw EvaluationError(refusal(aggregate.name).map { "\(aggregate.name): \($0)" } ?? "unknown aggregate \(aggregate.name)")
+        }
+        return try f.make(
+            AggregateSetup(
+                name: aggregate.name, argumentTypes: aggregate.arguments.map(\.type), constants: constants,
+                outputTypes: aggregate.outputs.map(\.type), limits: limits))
+    }
+}

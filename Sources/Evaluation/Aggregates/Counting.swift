@@ -1,0 +1,240 @@
+import CKernels
+import Columnar
+import Glibc
+import KQL
+
+/// `count`: rows.
+final class CountAccumulator: Accumulator {
+    private var counts = ContiguousArray<Int64>()
+
+    func resize(_ groups: Int) { counts.grow(to: groups, 0) }
+
+    func add(_ arguments: [Datum], _ input: AggregateInput) throws {
+        for g in input.groups { counts[Int(g)] &+= 1 }
+    }
+
+    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+        guard let other = other as? CountAccumulator else { throw EvaluationError.unlikeStates }
+        for (g, n) in other.counts.enumerated() { counts[Int(groups[g])] &+= n }
+    }
+
+    func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
+        [Column(.long, .longs(ContiguousArray(groups.lazy.map { self.counts[Int($0)] })))]
+    }
+}
+
+extension ContiguousArray {
+    mutating func grow(to n: Int, _ element: @autoclosure () -> Element) {
+        if count < n { append(contentsOf: (count..<n).map { _ in element() }) }
+    }
+}
+
+/// A set of 64-bit hashes that counts exactly up to ``exactLimit`` and estimates beyond (HyperLogLog over the same hashes).
+///
+/// The estimate is a function of the set alone: the exact hashes enter the registers when the limit is passed.
+struct DistinctSketch: Sendable {
+    /// Distinct values up to which the count is exact.
+    static let exactLimit = 100_000
+
+    private enum State: Sendable {
+        case few(ContiguousArray<UInt64>)
+        case exact(Set<UInt64>)
+        case registers(ContiguousArray<UInt8>)
+    }
+    private var state = State.few([])
+
+    mutating func insert(_ hash: UInt64, bits: Int) {
+        switch state {
+        case .few(var a):
+            if a.contains(hash) { return }
+            state = .few([])
+            a.append(hash)
+            state = a.count <= 16 ? .few(a) : .exact(Set(a))
+        case .exact(var s):
+            state = .few([])
+            s.insert(hash)
+            state = s.count <= DistinctSketch.exactLimit ? .exact(s) : .registers(DistinctSketch.registers(of: s, bits: bits))
+        case .registers(var r):
+            state = .few([])
+            DistinctSketch.record(hash, &r, bits)
+            state = .registers(r)
+        }
+    }
+
+    mutating func merge(_ other: DistinctSketch, bits: Int) {
+        switch other.state {
+        case .few(let a): for h in a { insert(h, bits: bits) }
+        case .exact(let s): for h in s { insert(h, bits: bits) }
+        case .registers(var r):
+            switch state {
+            case .few(let a): for h in a { DistinctSketch.record(h, &r, bits) }
+            case .exact(let s): for h in s { DistinctSketch.record(h, &r, bits) }
+            case .registers(let mine): for i in r.indices { r[i] = max(r[i], mine[i]) }
+            }
+            state = .registers(r)
+        }
+    }
+
+    private static func registers(of hashes: Set<UInt64>, bits: Int) -> ContiguousArray<UInt8> {
+        var r = ContiguousArray<UInt8>(repeating: 0, count: 1 << bits)
+        for h in hashes { record(h, &r, bits) }
+        return r
+    }
+
+    private static func record(_ hash: UInt64, _ r: inout ContiguousArray<UInt8>, _ bits: Int) {
+        let index = Int(truncatingIfNeeded: hash >> UInt64(64 - bits))
+        let rank = UInt8(truncatingIfNeeded: min((hash << UInt64(bits)).leadingZeroBitCount, 64 - bits) + 1)
+        if rank > r[index] { r[index] = rank }
+    }
+
+    var estimate: Int64 {
+        switch state {
+        case .few(let a): return Int64(a.count)
+        case .exact(let s): return Int64(s.count)
+        case .registers(let r):
+            let m = Double(r.count)
+            var sum = 0.0
+            var zeros = 0
+            for x in r {
+                sum += Double(sign: .plus, exponent: -Int(x), significand: 1)
+                if x == 0 { zeros += 1 }
+            }
+            let raw = 0.7213 / (1 + 1.079 / m) * m * m / sum
+            if raw <= 2.5 * m, zeros > 0 { return Int64((m * log(m / Double(zeros))).rounded()) }
+            return Int64(raw.rounded())
+        }
+    }
+}
+
+/// `dcount`: distinct values that are not null; exact up to ``DistinctSketch/exactLimit`` a group.
+final class DistinctCountAccumulator: Accumulator {
+    private var sketches = ContiguousArray<DistinctSketch>()
+    /// log2 of the registers, by the accuracy argument 0 ... 4 as Kusto documents it.
+    private let bits: Int
+
+    init(_ setup: AggregateSetup) throws {
+        let accuracy = setup.constant(1)?.integer ?? 1
+        guard (0...4).contains(accuracy) else { throw EvaluationError("\(setup.name): the accuracy must be from 0 to 4") }
+        bits = [12, 14, 16, 17, 18][Int(accuracy)]
+    }
+
+    func resize(_ groups: Int) { sketches.grow(to: groups, DistinctSketch()) }
+
+    func add(_ arguments: [Datum], _ input: AggregateInput) throws {
+        guard let first = arguments.first else { return }
+        let column = first.materialized(rows: input.rows)
+        let hashes = CellHash.hashes(column)
+        for i in 0..<input.rows where !column.isNull(i) { sketches[Int(input.groups[i])].insert(hashes[i], bits: bits) }
+    }
+
+    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+        guard let other = other as? DistinctCountAccumulator else { throw EvaluationError.unlikeStates }
+        for (g, s) in other.sketches.enumerated() { sketches[Int(groups[g])].merge(s, bits: bits) }
+    }
+
+    func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
+        [Column(.long, .longs(ContiguousArray(groups.lazy.map { self.sketches[Int($0)].estimate })))]
+    }
+}
+
+/// Hashes of cells, equal for equal values.
+enum CellHash {
+    static func hashes(_ column: Column) -> ContiguousArray<UInt64> {
+        let n = column.count
+        var out = ContiguousArray<UInt64>(repeating: 0, count: n)
+        if case .strings(let s) = column.data, let codes = s.codes, s.values.count <= n {
+            let distinct = (0..<s.values.count).map { i in s.values.withBytes(i) { vk_xxh3_64($0.baseAddress, $0.count, 0) } }
+            for i in 0..<n { out[i] = distinct[Int(codes[i])] }
+            return out
+        }
+        for i in 0..<n { out[i] = CellCode.withBytes(column.data, i) { vk_xxh3_64($0.baseAddress, $0.count, 0) } }
+        return out
+    }
+}
+
+/// `count_distinct`: distinct values, always exact; nulls are not counted.
+final class ExactDistinctAccumulator: Accumulator {
+    private var values: Interner
+    private var seen = IntTable()
+    private var counts = ContiguousArray<Int64>()
+    private let limits: EvaluationLimits
+
+    init(_ setup: AggregateSetup) {
+        values = Interner(setup.type(0))
+        limits = setup.limits
+    }
+
+    func resize(_ groups: Int) { counts.grow(to: groups, 0) }
+
+    func add(_ arguments: [Datum], _ input: AggregateInput) throws {
+        guard let first = arguments.first else { return }
+        let column = first.materialized(rows: input.rows)
+        let ids = try values.intern(column)
+        for i in 0..<input.rows where !column.isNull(i) { note(group: input.groups[i], value: ids[i]) }
+        try limits.check(held: seen.count, by: "count_distinct")
+    }
+
+    private func note(group: UInt32, value: UInt32) {
+        let before = seen.count
+        _ = seen.intern(UInt64(group) << 32 | UInt64(value))
+        if seen.count > before { counts[Int(group)] &+= 1 }
+    }
+
+    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+        guard let other = other as? ExactDistinctAccumulator else { throw EvaluationError.unlikeStates }
+        let map = try values.intern(other.values.column((0..<other.values.count).map { UInt32(truncatingIfNeeded: $0) }))
+        for pair in other.seen.keys {
+            note(group: groups[Int(pair >> 32)], value: map[Int(pair & 0xFFFF_FFFF)])
+        }
+    }
+
+    func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
+        [Column(.long, .longs(ContiguousArray(groups.lazy.map { self.counts[Int($0)] })))]
+    }
+}
+
+/// `binary_all_and`, `binary_all_or`, `binary_all_xor` over long.
+final class BinaryAllAccumulator: Accumulator {
+    enum Operation { case and, or, xor }
+    private let operation: Operation
+    private var states = ContiguousArray<Int64?>()
+
+    init(_ operation: Operation) { self.operation = operation }
+
+    func resize(_ groups: Int) { states.grow(to: groups, nil) }
+
+    private func fold(_ g: Int, _ v: Int64) {
+        guard let s = states[g] else {
+            states[g] = v
+            return
+        }
+        switch operation {
+        case .and: states[g] = s & v
+        case .or: states[g] = s | v
+        case .xor: states[g] = s ^ v
+        }
+    }
+
+    func add(_ arguments: [Datum], _ input: AggregateInput) throws {
+        guard let column = arguments.first?.materialized(rows: input.rows), case .longs(let a) = column.data else { return }
+        for i in 0..<input.rows where !column.isNull(i) { fold(Int(input.groups[i]), a[i]) }
+    }
+
+    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+        guard let other = other as? BinaryAllAccumulator else { throw EvaluationError.unlikeStates }
+        for (g, s) in other.states.enumerated() { if let s { fold(Int(groups[g]), s) } }
+    }
+
+    func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
+        var b = ColumnBuilder(.long)
+        for g in groups { if let s = states[Int(g)] { b.append(s) } else { b.appendNull() } }
+        return [b.finish()]
+    }
+}
+
+extension EvaluationLimits {
+    /// Throws when an operator holds more than it may.
+    func check(held: Int, by name: String) throws {
+        if held > heldRows { throw EvaluationError("\(name) holds more than \(heldRows) rows (limit heldRows)") }
+    }
+}

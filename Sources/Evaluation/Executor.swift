@@ -1,0 +1,64 @@
+import Columnar
+import KQL
+
+/// How a plan is executed.
+public struct ExecutorOptions: Sendable {
+    /// Carry ``Batch/lineage`` through every operator.
+    public var lineage: Bool
+    /// Carry row keys. Without them rows are ordered as they arrive, which suits a hunt over files in a fixed order.
+    public var keys: Bool
+    /// `take` of unordered rows keeps the least by row key, so that arrival does not matter; else it keeps the first and stops the scan.
+    public var stableTake: Bool
+    /// Rows of a batch that operators make.
+    public var batchRows: Int
+
+    public init(lineage: Bool = false, keys: Bool = true, stableTake: Bool = true, batchRows: Int = 2048) {
+        self.lineage = lineage
+        self.keys = keys || lineage
+        self.stableTake = stableTake
+        self.batchRows = max(1, batchRows)
+    }
+}
+
+/// Executes bound plans over tables, in columnar batches.
+///
+/// Results depend on the rows alone (`docs/semantics.md`, "Rows and order"): ties of every order-sensitive operator are broken by
+/// ``RowKey``, sums of reals are exact, and batch boundaries do not show.
+public struct Executor: Sendable {
+    private let provider: any TableProvider
+    private let context: EvaluationContext
+    private let options: ExecutorOptions
+
+    public init(provider: any TableProvider, context: EvaluationContext, options: ExecutorOptions = ExecutorOptions()) {
+        self.provider = provider
+        self.context = context
+        self.options = options
+    }
+
+    /// Runs a plan and hands over its rows until `emit` returns false. Columns are those of the plan, in its order.
+    ///
+    /// Throws `EvaluationError` when a limit is reached, an expression cannot be computed or an operator is not supported, and whatever
+    /// the table provider or `emit` throws.
+    public func run(_ plan: Plan, emit: (Batch) throws -> Bool) throws {
+        let execution = Execution(provider: provider, context: context, options: options)
+        let pruned = PlanRewriter.prune(plan)
+        var rows = 0
+        let limit = context.limits.resultRows
+        try execution.run(pruned, Environment()) { batch in
+            if batch.count == 0 { return true }
+            rows += batch.count
+            if rows > limit { throw EvaluationError("the result has more than \(limit) rows (limit resultRows)") }
+            return try emit(batch)
+        }
+    }
+
+    /// Runs a plan and returns all its rows.
+    public func collect(_ plan: Plan) throws -> (columns: [BoundColumn], batches: [Batch]) {
+        var batches: [Batch] = []
+        try run(plan) {
+            batches.append($0)
+            return true
+        }
+        return (plan.columns, batches)
+    }
+}

@@ -1,0 +1,233 @@
+import CKernels
+import Columnar
+
+// Hot file: loops over whole columns through unsafe buffers.
+// Invariant: every operand column has exactly `rows` cells (the frame guarantees it), and each pointer is used only inside the closure
+// that lends it.
+
+/// One side of a columnar loop.
+enum Operand<Element> {
+    case constant(Element)
+    case column(ContiguousArray<Element>)
+}
+
+@inline(__always)
+func zipOperands<A, B, R>(_ a: Operand<A>, _ b: Operand<B>, rows: Int, _ f: (A, B) -> R) -> ContiguousArray<R> {
+    ContiguousArray(unsafeUninitializedCapacity: rows) { out, count in
+        guard let target = out.baseAddress else { return }
+        switch (a, b) {
+        case (.constant(let x), .constant(let y)):
+            for i in 0..<rows { (target + i).initialize(to: f(x, y)) }
+        case (.column(let x), .constant(let y)):
+            x.withUnsafeBufferPointer { p in for i in 0..<min(rows, p.count) { (target + i).initialize(to: f(p[i], y)) } }
+        case (.constant(let x), .column(let y)):
+            y.withUnsafeBufferPointer { q in for i in 0..<min(rows, q.count) { (target + i).initialize(to: f(x, q[i])) } }
+        case (.column(let x), .column(let y)):
+            x.withUnsafeBufferPointer { p in
+                y.withUnsafeBufferPointer { q in for i in 0..<min(rows, min(p.count, q.count)) { (target + i).initialize(to: f(p[i], q[i])) } }
+            }
+        }
+        count = rows
+    }
+}
+
+/// Integer-backed cells of a datum that is not a null constant; nil for other storage.
+func longOperand(_ datum: Datum) -> Operand<Int64>? {
+    switch datum {
+    case .constant(let v): return v.integer.map(Operand.constant)
+    case .column(let c):
+        if case .longs(let a) = c.data { return .column(a) }
+        return nil
+    }
+}
+
+func realOperand(_ datum: Datum) -> Operand<Double>? {
+    switch datum {
+    case .constant(let v): return v.double.map(Operand.constant)
+    case .column(let c):
+        switch c.data {
+        case .reals(let a): return .column(a)
+        case .longs(let a) where c.type.isNumeric: return .column(ContiguousArray(a.lazy.map { Double($0) }))
+        default: return nil
+        }
+    }
+}
+
+/// The six comparisons, in the numbering of the kernels.
+enum Comparison: String, Sendable {
+    case equal = "==", notEqual = "!=", less = "<", lessOrEqual = "<=", greater = ">", greaterOrEqual = ">="
+
+    var code: vk_compare {
+        switch self {
+        case .equal: VK_EQ
+        case .notEqual: VK_NE
+        case .less: VK_LT
+        case .lessOrEqual: VK_LE
+        case .greater: VK_GT
+        case .greaterOrEqual: VK_GE
+        }
+    }
+
+    /// The comparison with its sides exchanged.
+    var mirrored: Comparison {
+        switch self {
+        case .less: .greater
+        case .lessOrEqual: .greaterOrEqual
+        case .greater: .less
+        case .greaterOrEqual: .lessOrEqual
+        default: self
+        }
+    }
+
+    /// The answer for an order: negative, zero, positive.
+    func holds(_ order: Int) -> Bool {
+        switch self {
+        case .equal: order == 0
+        case .notEqual: order != 0
+        case .less: order < 0
+        case .lessOrEqual: order <= 0
+        case .greater: order > 0
+        case .greaterOrEqual: order >= 0
+        }
+    }
+}
+
+private func bits(_ rows: Int, _ fill: (UnsafeMutablePointer<UInt64>) -> Void) -> Bitmap {
+    let words = (rows + 63) >> 6
+    let array = ContiguousArray<UInt64>(unsafeUninitializedCapacity: words) { out, count in
+        if let p = out.baseAddress {
+            p.initialize(repeating: 0, count: words)
+            fill(p)
+        }
+        count = words
+    }
+    return Bitmap(words: array, count: rows)
+}
+
+func compareLongs(_ op: Comparison, _ a: Operand<Int64>, _ b: Operand<Int64>, rows: Int) -> Bitmap {
+    switch (a, b) {
+    case (.constant(let x), .constant(let y)):
+        return Bitmap(repeating: op.holds(x < y ? -1 : (x > y ? 1 : 0)), count: rows)
+    case (.column(let x), .constant(let y)):
+        return x.withUnsafeBufferPointer { p in bits(rows) { vk_compare_i64(op.code, p.baseAddress, p.count, y, $0) } }
+    case (.constant(let x), .column(let y)):
+        return y.withUnsafeBufferPointer { p in bits(rows) { vk_compare_i64(op.mirrored.code, p.baseAddress, p.count, x, $0) } }
+    case (.column(let x), .column(let y)):
+        return x.withUnsafeBufferPointer { p in
+            y.withUnsafeBufferPointer { q in
+                bits(rows) { vk_compare_columns_i64(op.code, p.baseAddress, q.baseAddress, min(p.count, q.count), $0) }
+            }
+        }
+    }
+}
+
+func compareReals(_ op: Comparison, _ a: Operand<Double>, _ b: Operand<Double>, rows: Int) -> Bitmap {
+    switch (a, b) {
+    case (.constant(let x), .constant(let y)):
+        let holds = x.isNaN || y.isNaN ? op == .notEqual : op.holds(x < y ? -1 : (x > y ? 1 : 0))
+        return Bitmap(repeating: holds, count: rows)
+    case (.column(let x), .constant(let y)):
+        return x.withUnsafeBufferPointer { p in bits(rows) { vk_compare_f64(op.code, p.baseAddress, p.count, y, $0) } }
+    case (.constant(let x), .column(let y)):
+        return y.withUnsafeBufferPointer { p in bits(rows) { vk_compare_f64(op.mirrored.code, p.baseAddress, p.count, x, $0) } }
+    case (.column(let x), .column(let y)):
+        return x.withUnsafeBufferPointer { p in
+            y.withUnsafeBufferPointer { q in
+                bits(rows) { vk_compare_columns_f64(op.code, p.baseAddress, q.baseAddress, min(p.count, q.count), $0) }
+            }
+        }
+    }
+}
+
+/// Bits of a table, one per dictionary value, laid out per row.
+func spreadBits(_ table: Bitmap, codes: ContiguousArray<UInt32>) -> Bitmap {
+    codes.withUnsafeBufferPointer { c in
+        table.words.withUnsafeBufferPointer { t in
+            bits(c.count) { vk_code_lookup_bits(c.baseAddress, c.count, t.baseAddress, table.count, $0) }
+        }
+    }
+}
+
+/// The test of a string column against one needle. A dictionary is tested once per value.
+func matchText(_ op: vk_text_op, ignoreCase: Bool, _ column: StringColumn, needle: [UInt8]) -> Bitmap {
+    let values = column.values
+    if let codes = column.codes, values.count > 2 * codes.count {
+        var out = Bitmap(repeating: false, count: codes.count)
+        for (row, code) in codes.enumerated() {
+            let hit = values.withBytes(Int(code)) { matchOne(op, ignoreCase: ignoreCase, $0, needle) }
+            if hit { out[row] = true }
+        }
+        return out
+    }
+    let table = values.bytes.withUnsafeBufferPointer { b in
+        values.offsets.withUnsafeBufferPointer { o in
+            needle.withUnsafeBufferPointer { n in
+                bits(values.count) { vk_text_match(op, ignoreCase, b.baseAddress, o.baseAddress, values.count, n.baseAddress, n.count, $0) }
+            }
+        }
+    }
+    return column.codes.map { spreadBits(table, codes: $0) } ?? table
+}
+
+func matchOne(_ op: vk_text_op, ignoreCase: Bool, _ text: UnsafeRawBufferPointer, _ needle: [UInt8]) -> Bool {
+    let bytes = text.bindMemory(to: UInt8.self)
+    return needle.withUnsafeBufferPointer { vk_text_match_one(op, ignoreCase, bytes.baseAddress, bytes.count, $0.baseAddress, $0.count) }
+}
+
+/// A compiled regular expression. Safe to share: matching does not change it.
+final class Regex2: @unchecked Sendable {
+    // RE2 objects are immutable after construction and matching is thread-safe, which the compiler cannot see through the C handle.
+    private let handle: OpaquePointer
+
+    /// Throws `EvaluationError` with RE2's reason when the pattern is malformed.
+    init(_ pattern: String, flags: UInt32 = 0) throws {
+        var reason = [CChar](repeating: 0, count: 256)
+        let bytes = Array(pattern.utf8)
+        let made = bytes.withUnsafeBufferPointer { vk_re2_new($0.baseAddress, $0.count, flags, 0, &reason, reason.count) }
+        guard let made else {
+            let text = String(decoding: reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            throw EvaluationError("The regular expression `\(pattern)` cannot be compiled: \(text)")
+        }
+        handle = made
+    }
+
+    deinit { vk_re2_free(handle) }
+
+    var groupCount: Int { Int(vk_re2_group_count(handle)) }
+
+    func matches(_ text: UnsafeRawBufferPointer) -> Bool {
+        let b = text.bindMemory(to: UInt8.self)
+        return vk_re2_match(handle, b.baseAddress, b.count)
+    }
+
+    func matches(_ text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { vk_re2_match(handle, $0.baseAddress, $0.count) }
+    }
+
+    /// Ranges of group 0 and up to `groups` further ones of the first match at or behind `start`; a group without part is nil.
+    func captures(_ text: [UInt8], from start: Int, groups: Int) -> [Range<Int>?]? {
+        var out = [vk_re2_group](repeating: vk_re2_group(begin: -1, end: -1), count: groups + 1)
+        let found = text.withUnsafeBufferPointer { vk_re2_captures(handle, $0.baseAddress, $0.count, start, &out, out.count) }
+        guard found else { return nil }
+        return out.map { g in
+            g.begin >= 0 && g.end >= g.begin && g.end <= Int64(text.count) ? Int(g.begin)..<Int(g.end) : nil
+        }
+    }
+
+    /// The test of a string column; a dictionary is tested once per value.
+    func match(_ column: StringColumn) -> Bitmap {
+        let values = column.values
+        if let codes = column.codes, values.count > 2 * codes.count {
+            var out = Bitmap(repeating: false, count: codes.count)
+            for (row, code) in codes.enumerated() where values.withBytes(Int(code), matches) { out[row] = true }
+            return out
+        }
+        let table = values.bytes.withUnsafeBufferPointer { b in
+            values.offsets.withUnsafeBufferPointer { o in
+                bits(values.count) { vk_re2_match_column(handle, b.baseAddress, o.baseAddress, values.count, $0) }
+            }
+        }
+        return column.codes.map { spreadBits(table, codes: $0) } ?? table
+    }
+}

@@ -1,0 +1,72 @@
+import Columnar
+import KQL
+
+/// What an evaluation depends on besides its rows. One value per execution of a query (per tick, for a rule).
+public struct EvaluationContext: Sendable {
+    /// `now()` in ticks: the tick of a rule, `--at` or the wall clock of a hunt.
+    public var now: Int64
+    /// Seeds `rand()`, `new_guid()` and `sample`: results are a pure function of (seed, row key).
+    public var seed: UInt64
+    /// Rows, bytes and time that one execution may use; reaching one is an error that names it.
+    public var limits: EvaluationLimits
+
+    public init(now: Int64, seed: UInt64 = 0, limits: EvaluationLimits = EvaluationLimits()) {
+        self.now = now
+        self.seed = seed
+        self.limits = limits
+    }
+}
+
+public struct EvaluationLimits: Sendable {
+    /// Rows that any one operator may hold at a time (sort, join, summarize, range ...).
+    public var heldRows: Int
+    /// Rows of the result.
+    public var resultRows: Int
+
+    public init(heldRows: Int = 20_000_000, resultRows: Int = 5_000_000) {
+        self.heldRows = heldRows
+        self.resultRows = resultRows
+    }
+}
+
+/// An execution that cannot go on: a limit, a function's error, a failing source.
+public struct EvaluationError: Error, Sendable, CustomStringConvertible {
+    public let message: String
+    /// Where in the query, if known.
+    public let range: SourceRange?
+    public init(_ message: String, at range: SourceRange? = nil) {
+        self.message = message
+        self.range = range
+    }
+    public var description: String { message }
+}
+
+/// An argument or a result of a columnar kernel: the same value for every row, or a column.
+public enum Datum: Sendable {
+    case constant(Value)
+    case column(Column)
+
+    public var type: ScalarType {
+        switch self {
+        case .constant(let v): v.type
+        case .column(let c): c.type
+        }
+    }
+
+    /// As a column of `rows` rows.
+    public func materialized(rows: Int) -> Column {
+        switch self {
+        case .constant(let v): Column(repeating: v, count: rows)
+        case .column(let c): c
+        }
+    }
+}
+
+/// The rows of tables for one execution: files of a hunt, the retained survivors of a rule's legs, or test data.
+public protocol TableProvider: Sendable {
+    /// Hands over the batches of a table, columns as in `columns` (matched by name; absent ones null), until `emit` returns false.
+    /// Batches carry row keys. `filters` are conjuncts over `columns` which the source may use to skip rows; they are applied again after.
+    func scan(
+        table: String, columns: [BoundColumn], filters: [BoundExpr], context: EvaluationContext, emit: (Batch) throws -> Bool
+    ) throws
+}

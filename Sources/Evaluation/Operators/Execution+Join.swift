@@ -1,0 +1,182 @@
+import Columnar
+import KQL
+
+extension Execution {
+    /// Hash join: the right side is held, the left one streams past (`innerunique` holds the left rows that it keeps too).
+    ///
+    /// Null keys are equal to each other, as empty strings are. Matches of a left row come in the row order of the right side.
+    func join(
+        _ plan: Plan, _ kind: JoinKind, _ left: Plan, _ right: Plan, _ keys: [JoinKey], _ environment: Environment,
+        _ emit: (Batch) throws -> Bool
+    ) throws -> Bool {
+        let rightKeys = try keys.map { try compiled($0.right, of: plan, over: right.columns, side: 1) }
+        let leftKeys = try keys.map { try compiled($0.left, of: plan, over: left.columns) }
+        let build = try JoinTable(self, right, rightKeys, keys.map(\.right.type), environment)
+
+        switch kind {
+        case .inner, .leftouter, .rightouter, .fullouter:
+            return try probe(plan, kind, left, leftKeys, build, environment, emit) { try run(left, environment, $0) }
+        case .innerunique:
+            return try probe(plan, kind, left, leftKeys, build, environment, emit) { body in
+                try uniqueLeft(left, leftKeys, keys.map(\.left.type), environment, body)
+            }
+        case .leftsemi, .leftanti:
+            return try run(left, environment) { batch in
+                let groups = try build.find(try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
+                let chosen = Bitmap(groups.map { ($0 >= 0) == (kind == .leftsemi) })
+                return chosen.isEmpty ? true : try emit(batch.filter(chosen))
+            }
+        case .rightsemi, .rightanti:
+            var matched = ContiguousArray<Bool>(repeating: false, count: build.groupCount)
+            try run(left, environment) { batch in
+                let groups = try build.find(try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
+                for g in groups where g >= 0 { matched[Int(g)] = true }
+                return true
+            }
+            let rows = (0..<build.store.count).filter { matched[Int(build.groups[$0])] == (kind == .rightsemi) }
+            return try build.store.emit(rows, batchRows: options.batchRows, emit)
+        }
+    }
+
+    /// The least left row of each key, in row order.
+    private func uniqueLeft(
+        _ left: Plan, _ keys: [CompiledExpression], _ types: [ScalarType], _ environment: Environment, _ body: (Batch) throws -> Bool
+    ) throws -> Bool {
+        let store = try self.store(left, environment, by: "join")
+        let order = store.orders(positional: isOrdered(left))
+        var table = GroupTable(types: types)
+        var best = ContiguousArray<Int>()
+        var start = 0
+        for batch in store.batches {
+            var ids = ContiguousArray<UInt32>(repeating: 0, count: batch.count)
+            if !keys.isEmpty { ids = try table.intern(try keys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }) }
+            best.grow(to: keys.isEmpty ? 1 : table.count, -1)
+            for (i, g) in ids.enumerated() {
+                let known = best[Int(g)]
+                if known < 0 || order[start + i] < order[known] { best[Int(g)] = start + i }
+            }
+            start += batch.count
+        }
+        return try store.emit(best.filter { $0 >= 0 }.sorted(), batchRows: options.batchRows, body)
+    }
+
+    private func probe(
+        _ plan: Plan, _ kind: JoinKind, _ left: Plan, _ leftKeys: [CompiledExpression], _ build: JoinTable, _ environment: Environment,
+        _ emit: (Batch) throws -> Bool, rows: ((Batch) throws -> Bool) throws -> Bool
+    ) throws -> Bool {
+        let keepsLeft = kind == .leftouter || kind == .fullouter
+        let keepsRight = kind == .rightouter || kind == .fullouter
+        var matched = ContiguousArray<Bool>(repeating: false, count: build.groupCount)
+        var goesOn = true
+        _ = try rows { batch in
+            let groups = try build.find(try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
+            var leftRows = ContiguousArray<Int32>()
+            var rightRows: [Int] = []
+            func flush() throws {
+                if leftRows.isEmpty || !goesOn { return }
+                goesOn = try emit(joined(batch, leftRows, build.store, rightRows))
+                leftRows.removeAll(keepingCapacity: true)
+                rightRows.removeAll(keepingCapacity: true)
+            }
+            for i in 0..<batch.count {
+                let g = groups[i]
+                let row = Int32(truncatingIfNeeded: i)
+                if g < 0 {
+                    if keepsLeft {
+                        leftRows.append(row)
+                        rightRows.append(-1)
+                    }
+                } else {
+                    matched[Int(g)] = true
+                    for r in build.rows(Int(g)) {
+                        leftRows.append(row)
+                        rightRows.append(Int(r))
+                        if leftRows.count >= options.batchRows {
+                            try flush()
+                            if !goesOn { return false }
+                        }
+                    }
+                }
+                if leftRows.count >= options.batchRows { try flush() }
+            }
+            try flush()
+            return goesOn
+        }
+        if !goesOn || !keepsRight { return goesOn }
+        let rest = (0..<build.store.count).filter { !matched[Int(build.groups[$0])] }
+        return try build.store.emit(rest, batchRows: options.batchRows) { batch in
+            let nulls = left.columns.map { Column.nulls($0.type, count: batch.count) }
+            return try emit(Batch(columns: nulls + batch.columns, count: batch.count, keys: batch.keys, lineage: batch.lineage))
+        }
+    }
+
+    /// Rows of the left batch beside rows of the right store (-1: nulls). Lineages merge; a side without one adds none.
+    private func joined(_ left: Batch, _ leftRows: ContiguousArray<Int32>, _ store: RowStore, _ rightRows: [Int]) -> Batch {
+        let a = left.gather(leftRows)
+        let b = store.gather(rightRows)
+        var keys = a.keys
+        var lineage = a.lineage
+        if keys != nil || lineage != nil {
+            for (i, r) in rightRows.enumerated() where r >= 0 {
+                let (part, row) = store.place(r)
+                if let key = store.batches[part].keys?[row], let mine = keys?[i] { keys?[i] = mine.joined(key) }
+                if let other = store.batches[part].lineage?[row] { lineage?[i].merge(other) }
+            }
+        }
+        if lineage == nil, options.lineage { lineage = b.lineage }
+        return Batch(columns: a.columns + b.columns, count: a.count, keys: keys, lineage: lineage)
+    }
+}
+
+/// The held side of a join: its rows by key.
+struct JoinTable {
+    let store: RowStore
+    /// The key group of each held row.
+    let groups: ContiguousArray<UInt32>
+    let groupCount: Int
+    private let table: GroupTable
+    private let hasKeys: Bool
+    /// Row numbers by group, each group in row order.
+    private var sorted = ContiguousArray<Int32>()
+    private var starts = ContiguousArray<Int>()
+
+    init(_ execution: Execution, _ plan: Plan, _ keys: [CompiledExpression], _ types: [ScalarType], _ environment: Environment) throws {
+        let store = try execution.store(plan, environment, by: "join")
+        var table = GroupTable(types: types)
+        var groups = ContiguousArray<UInt32>()
+        groups.reserveCapacity(store.count)
+        for batch in store.batches {
+            if keys.isEmpty {
+                groups.append(contentsOf: repeatElement(0, count: batch.count))
+            } else {
+                groups.append(
+                    contentsOf: try table.intern(
+                        try keys.map { try $0.evaluate(batch, execution.context).materialized(rows: batch.count) }))
+            }
+        }
+        hasKeys = !keys.isEmpty
+        groupCount = keys.isEmpty ? (store.count > 0 ? 1 : 0) : table.count
+        self.store = store
+        self.groups = groups
+        self.table = table
+        starts = ContiguousArray(repeating: 0, count: groupCount + 1)
+        for g in groups { starts[Int(g) + 1] += 1 }
+        for g in 0..<groupCount { starts[g + 1] += starts[g] }
+        var next = starts
+        sorted = ContiguousArray(repeating: 0, count: store.count)
+        for row in store.ordered(positional: execution.isOrdered(plan)) {
+            let g = Int(groups[row])
+            sorted[next[g]] = Int32(truncatingIfNeeded: row)
+            next[g] += 1
+        }
+    }
+
+    /// The held rows of a group.
+    func rows(_ group: Int) -> ArraySlice<Int32> { ArraySlice(sorted[starts[group]..<starts[group + 1]]) }
+
+    /// The group of each probing row; -1 where no held row has its key.
+    func find(_ columns: [Column], _ count: Int) throws -> ContiguousArray<Int64> {
+        if !hasKeys { return ContiguousArray(repeating: groupCount > 0 ? 0 : -1, count: count) }
+        return table.find(columns)
+    }
+}

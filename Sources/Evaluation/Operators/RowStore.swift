@@ -1,0 +1,92 @@
+import Columnar
+import KQL
+
+/// Rows held by an operator: batches as they came, addressed by a running number.
+struct RowStore {
+    let types: [ScalarType]
+    private(set) var batches: [Batch] = []
+    /// Number of the first row of each batch.
+    private var starts: [Int] = []
+    private(set) var count = 0
+
+    init(_ columns: [BoundColumn]) { types = columns.map(\.type) }
+
+    /// Throws when the operator `name` would hold more rows than the limit allows.
+    mutating func append(_ batch: Batch, _ limits: EvaluationLimits, by name: String) throws {
+        if batch.count == 0 { return }
+        batches.append(batch)
+        starts.append(count)
+        count += batch.count
+        try limits.check(held: count, by: name)
+    }
+
+    /// Batch and row of a row number.
+    func place(_ n: Int) -> (batch: Int, row: Int) {
+        var low = 0, high = starts.count
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if starts[middle] <= n { low = middle } else { high = middle }
+        }
+        return (low, n - starts[low])
+    }
+
+    /// The rows given, in that order; -1 gives a row of nulls.
+    func gather(_ rows: some Collection<Int>) -> Batch {
+        let places = rows.map { $0 < 0 ? (batch: -1, row: -1) : place($0) }
+        if let first = places.first, first.batch >= 0, places.allSatisfy({ $0.batch == first.batch }) {
+            let b = batches[first.batch]
+            if places.count == b.count, places.enumerated().allSatisfy({ $0.offset == $0.element.row }) { return b }
+            return b.gather(ContiguousArray(places.map { Int32(truncatingIfNeeded: $0.row) }))
+        }
+        let columns = types.indices.map { c in
+            var b = ColumnBuilder(types[c])
+            b.reserve(places.count)
+            for p in places {
+                if p.batch < 0 { b.appendNull() } else { b.append(batches[p.batch].columns[c], row: p.row) }
+            }
+            return b.finish()
+        }
+        var keys: ContiguousArray<RowKey>?
+        if batches.allSatisfy({ $0.keys != nil }), places.allSatisfy({ $0.batch >= 0 }) {
+            keys = ContiguousArray(places.map { batches[$0.batch].keys?[$0.row] ?? .ordinal(0) })
+        }
+        var lineage: ContiguousArray<Lineage>?
+        if places.contains(where: { $0.batch >= 0 && batches[$0.batch].lineage != nil }), places.allSatisfy({ $0.batch >= 0 }) {
+            lineage = ContiguousArray(
+                places.map { p in batches[p.batch].lineage?[p.row] ?? Lineage(batches[p.batch].keys?[p.row] ?? .ordinal(0)) })
+        }
+        return Batch(columns: columns, count: places.count, keys: keys, lineage: lineage)
+    }
+
+    /// The order of every row: its key, or its number where rows have none or their order is already meaningful.
+    func orders(positional: Bool) -> ContiguousArray<RowKey> {
+        var out = ContiguousArray<RowKey>()
+        out.reserveCapacity(count)
+        for b in batches {
+            if !positional, let keys = b.keys {
+                out.append(contentsOf: keys)
+            } else {
+                for _ in 0..<b.count { out.append(.ordinal(out.count)) }
+            }
+        }
+        return out
+    }
+
+    /// Row numbers in row order: by key, equal keys as they came.
+    func ordered(positional: Bool) -> [Int] {
+        if positional || batches.contains(where: { $0.keys == nil }) { return Array(0..<count) }
+        let orders = orders(positional: false)
+        return (0..<count).sorted { orders[$0] == orders[$1] ? $0 < $1 : orders[$0] < orders[$1] }
+    }
+
+    /// Hands the rows given over in batches; false if `emit` wanted no more.
+    func emit(_ rows: [Int], batchRows: Int, _ emit: (Batch) throws -> Bool) throws -> Bool {
+        var at = 0
+        while at < rows.count {
+            let end = min(rows.count, at + batchRows)
+            guard try emit(gather(rows[at..<end])) else { return false }
+            at = end
+        }
+        return true
+    }
+}

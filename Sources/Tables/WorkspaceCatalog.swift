@@ -1,0 +1,112 @@
+import Columnar
+import KQL
+
+/// The tables of the catalogue: parsed from the generated strings once, when first asked for.
+enum KnownTables {
+    static let schemas: [String: TableSchema] = {
+        var out: [String: TableSchema] = [:]
+        for part in [KnownSchemas1.all, KnownSchemas2.all, KnownSchemas3.all] {
+            for (name, columns) in part {
+                let table = name.description
+                out[table] = TableSchema(name: table, columns: parse(columns.description), isOpen: WorkspaceCatalog.isOpenName(table))
+            }
+        }
+        return out
+    }()
+
+    private static func parse(_ text: String) -> [SchemaColumn] {
+        text.split(separator: " ").compactMap { word in
+            guard let colon = word.lastIndex(of: ":"), let code = word[word.index(after: colon)...].first else { return nil }
+            let type: ScalarType? =
+                switch code {
+                case "s": .string
+                case "o": .dynamic
+                case "t": .datetime
+                case "r": .real
+                case "b": .bool
+                case "i": .int
+                case "l": .long
+                case "g": .guid
+                case "p": .timespan
+                case "m": .decimal
+                default: nil
+                }
+            return type.map { SchemaColumn(String(word[..<colon]), $0) }
+        }
+    }
+}
+
+/// The tables that a query may name: those of the catalogue, and those declared or inferred.
+///
+/// A value: a change makes a new catalogue, and whoever holds the old one keeps it. Known tables bind strictly; open tables
+/// (AzureDiagnostics and names that end in `_CL`) also take columns that nobody declared (`docs/semantics.md`, "Known tables").
+public struct WorkspaceCatalog: SchemaCatalog {
+    private var declared: [String: TableSchema] = [:]
+    private var fed: Set<String>?
+
+    /// The tables of the catalogue, none of them blind.
+    public init() {}
+
+    /// Adds a table, or replaces the columns of a known one. An open name stays open whatever the schema says.
+    public mutating func declare(_ schema: TableSchema) {
+        declared[schema.name] = TableSchema(
+            name: schema.name, columns: schema.columns, isOpen: schema.isOpen || Self.isOpenName(schema.name), isBlind: schema.isBlind)
+    }
+
+    /// This catalogue with one more table.
+    public func declaring(_ schema: TableSchema) -> WorkspaceCatalog {
+        var copy = self
+        copy.declare(schema)
+        return copy
+    }
+
+    /// This catalogue with every table blind that is not in `tables`; nil: none is blind.
+    public func feeding(_ tables: Set<String>?) -> WorkspaceCatalog {
+        var copy = self
+        copy.fed = tables
+        return copy
+    }
+
+    public func table(_ name: String) -> TableSchema? {
+        guard let schema = declared[name] ?? KnownTables.schemas[name] else { return nil }
+        let blind = fed.map { !$0.contains(name) } ?? schema.isBlind
+        return blind == schema.isBlind ? schema : TableSchema(name: name, columns: schema.columns, isOpen: schema.isOpen, isBlind: blind)
+    }
+
+    public var tableNames: [String] {
+        var names = Array(KnownTables.schemas.keys)
+        for name in declared.keys where KnownTables.schemas[name] == nil { names.append(name) }
+        return names.sorted()
+    }
+
+    /// The type of a column: as declared; in an open table also by its suffix (`_s`, `_d`, `_b`, `_t`, `_g`), else dynamic. Nil when the
+    /// table does not have it.
+    public func type(of column: String, in table: String) -> ScalarType? {
+        let schema = self.table(table)
+        if let declared = schema?.columns.first(where: { $0.name == column }) { return declared.type }
+        guard schema?.isOpen ?? Self.isOpenName(table) else { return nil }
+        return Self.suffixType(column) ?? Self.standardColumns[column] ?? .dynamic
+    }
+
+    /// Whether a table of this name takes undeclared columns.
+    public static func isOpenName(_ name: String) -> Bool { name == "AzureDiagnostics" || name.hasSuffix("_CL") }
+
+    /// The type that a name's suffix stands for in open tables.
+    public static func suffixType(_ column: String) -> ScalarType? {
+        guard column.utf8.count > 2 else { return nil }
+        return switch column.suffix(2) {
+        case "_s": .string
+        case "_d": .real
+        case "_b": .bool
+        case "_t": .datetime
+        case "_g": .guid
+        default: nil
+        }
+    }
+
+    /// Columns that every table of a workspace has, declared or not.
+    static let standardColumns: [String: ScalarType] = [
+        "TimeGenerated": .datetime, "Type": .string, "TenantId": .string, "SourceSystem": .string, "_ResourceId": .string,
+        "_SubscriptionId": .string, "_IsBillable": .string, "_BilledSize": .real,
+    ]
+}
