@@ -50,7 +50,7 @@ let package = Package(
         room("Detection", ["CKernels", "Columnar", "KQL", "Evaluation", "Matcher", "Rules"]),
         room("Pipeline", ["CKernels", "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules", "Detection"]),
         room("Storage", ["CKernels", "Columnar", "Ingest", "Detection", grdb]),
-        room("Sinks", ["Columnar", "Detection"]),
+        room("Sinks", ["Columnar", "Detection", "Rules"]),
         room(
             "Service",
             [

@@ -6,7 +6,24 @@ from .azure import key_vault, role_assignment
 from .core import at, guid, seconds
 from .entra import LINUX, audit, credential, json_list, modified, signin, target
 from .m365 import inbox_rule, security_alert
-from .tenant import ADMIN, AKS, DESK, ENGINEER, GUEST, JOINER, OFFICE_IP, PEOPLE, PIM, PIPELINE, ROTATOR, SANDBOX, SCANNER_IP, VAULTS, group
+from .tenant import (
+    ADMIN,
+    AKS,
+    DESK,
+    ENGINEER,
+    GUEST,
+    JOINER,
+    OFFICE_IP,
+    OFFICE_IP6,
+    PEOPLE,
+    PIM,
+    PIPELINE,
+    ROTATOR,
+    SANDBOX,
+    SCANNER_IP,
+    VAULTS,
+    group,
+)
 
 
 def grants(log):
@@ -335,6 +352,7 @@ def mail(log):
         "Newsletters",
         [("Name", "Newsletters"), ("From", "news@fabrikam.example"), ("MoveToFolder", "Newsletters")],
         dice=dice,
+        ip=OFFICE_IP6,
         tag=tag,
     )
     tag = log.lookalike(

@@ -176,6 +176,8 @@ static action scan_bytes(vk_framer *f, const uint8_t *bytes, size_t *at, size_t 
         f->at_line_begin = 0;
         f->escaped = 0;
     }
+    // The byte stopped at takes an escape before it along.
+    if (found != ACTION_NONE) f->escaped = 0;
     *at = i;
     return found;
 }
@@ -502,6 +504,9 @@ static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_even
                 if (c == '\n') note_line_feeds(f, 1);
                 f->at_line_begin = c == '\n';
                 i++;
+            } else if (c == '{' && f->at_line_begin && is_cut_line(f)) {
+                emit(f, events, &n, VK_FRAME_UNCLOSED, base + i - 1);
+                leave_document(f, PHASE_TOP, base + i);
             } else if (c == '{') {
                 f->in_envelope = 1;
                 f->too_deep = 0;

@@ -116,3 +116,34 @@ extension StateReader {
             resultCount: results, eventCount: events, evidence: evidence, groupKey: try text())
     }
 }
+
+/// Alerts as bytes, evidence included: the outbox of sinks that could not take them yet.
+public enum AlertCodec {
+    public static func encode(_ alerts: [Alert]) -> [UInt8] {
+        var w = StateWriter()
+        w.u8(1)
+        w.int(alerts.count)
+        for a in alerts {
+            w.alert(a)
+            for e in a.evidence {
+                w.text(e.table)
+                w.optionalText(e.raw)
+            }
+        }
+        return w.bytes
+    }
+
+    public static func decode(_ bytes: [UInt8]) throws -> [Alert] {
+        var r = StateReader(bytes)
+        guard try r.u8() == 1 else { throw StateError("alerts of an unknown version") }
+        var out: [Alert] = []
+        for _ in 0..<(try r.count(of: 64)) {
+            var a = try r.alert()
+            var evidence: [Evidence] = []
+            for e in a.evidence { evidence.append(Evidence(key: e.key, table: try r.text(), raw: try r.optionalText())) }
+            a.evidence = evidence
+            out.append(a)
+        }
+        return out
+    }
+}

@@ -12,6 +12,20 @@ extension ExpressionCompiler {
         _ op: ArithmeticOperator, _ left: any ExpressionNode, _ right: any ExpressionNode, _ type: ScalarType
     ) throws -> any ExpressionNode {
         var (l, r) = (left, right)
+        if type == .dynamic {
+            return valueNode([l, r], .dynamic, strict: true) { a in
+                let x = unwrapped(a[0]), y = unwrapped(a[1])
+                guard x.type.isNumeric, y.type.isNumeric else { return .null(.dynamic) }
+                if let p = x.integer, let q = y.integer {
+                    return convertValue(
+                        integerArithmetic(op, .constant(.long(p)), .constant(.long(q)), .long, rows: 1).value(0), to: .dynamic)
+                }
+                guard let p = x.double, let q = y.double, let z = realArithmetic(op, .constant(p), .constant(q), rows: 1).first else {
+                    return .null(.dynamic)
+                }
+                return .dynamic(.real(z))
+            }
+        }
         if l.type == .dynamic { l = converted(l, to: r.type == .dynamic ? type : (r.type.isNumeric ? type : r.type)) }
         if r.type == .dynamic { r = converted(r, to: l.type.isNumeric ? type : l.type) }
         let isTime = { (t: ScalarType) in t == .datetime || t == .timespan }
@@ -24,7 +38,8 @@ extension ExpressionCompiler {
         case .real:
             return arithmeticNode(converted(l, to: .real), converted(r, to: .real), .real) { v, rows in
                 guard let a = realOperand(v[0]), let b = realOperand(v[1]) else { return .constant(.null(.real)) }
-                return .column(Column(.real, .reals(realArithmetic(op, a, b, rows: rows)), validity: bothValid(validity(v[0]), validity(v[1]))))
+                return .column(
+                    Column(.real, .reals(realArithmetic(op, a, b, rows: rows)), validity: bothValid(validity(v[0]), validity(v[1]))))
             }
         case .decimal:
             return valueNode([converted(l, to: .decimal), converted(r, to: .decimal)], .decimal, strict: true) { a in
@@ -81,7 +96,8 @@ extension ExpressionCompiler {
                 guard ticks.contains(where: { $0 < 0 || $0 > KustoTime.maximum }) else { return datum }
                 var valid = c.validity ?? Bitmap(repeating: true, count: rows)
                 for (i, t) in ticks.enumerated() where t < 0 || t > KustoTime.maximum { valid[i] = false }
-                return .column(Column(type, .longs(ContiguousArray(ticks.enumerated().map { valid[$0.offset] ? $0.element : 0 })), validity: valid))
+                return .column(
+                    Column(type, .longs(ContiguousArray(ticks.enumerated().map { valid[$0.offset] ? $0.element : 0 })), validity: valid))
             }
         }
     }

@@ -6,7 +6,9 @@ extension ExpressionCompiler {
     /// A call by canonical name, its arguments compiled.
     func compileCall(_ name: String, _ arguments: [any ExpressionNode], _ expr: BoundExpr) throws -> any ExpressionNode {
         func need(_ n: Int) throws {
-            guard arguments.count == n else { throw EvaluationError("`\(name)` takes \(n) arguments, not \(arguments.count)", at: expr.range) }
+            guard arguments.count == n else {
+                throw EvaluationError("`\(name)` takes \(n) arguments, not \(arguments.count)", at: expr.range)
+            }
         }
         if let comparison = Comparison(rawValue: name) {
             try need(2)
@@ -59,8 +61,11 @@ extension ExpressionCompiler {
             try need(2)
             return fold(try compileRegexMatch(converted(arguments[0], to: .string), converted(arguments[1], to: .string)))
         case "now":
+            if let offset = arguments.first { return try compileCall("+", [try compileCall("now", [], expr), offset], expr) }
             return KernelNode(arguments: [], type: .datetime, price: 0) { _, c in .constant(datetimeValue(c.context.now)) }
         case "ingestion_time":
+            // The binder hands over the table's time column where there is one.
+            if let time = arguments.first { return converted(time, to: .datetime) }
             return KernelNode(arguments: [], type: .datetime, price: 2) { _, c in
                 var builder = ColumnBuilder(.datetime)
                 for row in 0..<c.rows {
@@ -80,9 +85,16 @@ extension ExpressionCompiler {
             return compileCase(
                 pairs.map { arguments[$0] }, pairs.map { arguments[$0 + 1] } + arguments.suffix(1), expr.type)
         case "coalesce":
-            let present = arguments.filter { !(($0 as? ConstantNode)?.value.isNull ?? false) }
-            if present.isEmpty { return ConstantNode(value: .missing(expr.type)) }
-            if let first = present.first as? ConstantNode, first.value != .string("") { return converted(first, to: expr.type) }
+            // Constants that hold nothing drop out; one that holds something ends the list.
+            var present: [any ExpressionNode] = []
+            for a in arguments {
+                let value = (a as? ConstantNode)?.value
+                if value?.isNull ?? false || value == .string("") { continue }
+                present.append(a)
+                if value != nil { break }
+            }
+            guard let first = present.first else { return ConstantNode(value: .missing(expr.type)) }
+            if present.count == 1 { return converted(first, to: expr.type) }
             return CoalesceNode(arguments: present, type: expr.type)
         default:
             return try compileFunction(name, arguments, expr)
@@ -132,7 +144,9 @@ extension ExpressionCompiler {
     // MARK: Comparison
 
     func compileComparison(_ op: Comparison, _ left: any ExpressionNode, _ right: any ExpressionNode) -> any ExpressionNode {
-        func node(_ l: any ExpressionNode, _ r: any ExpressionNode, price: Int, _ kernel: @escaping @Sendable ([Datum], Int) throws -> Datum)
+        func node(
+            _ l: any ExpressionNode, _ r: any ExpressionNode, price: Int, _ kernel: @escaping @Sendable ([Datum], Int) throws -> Datum
+        )
             -> any ExpressionNode
         {
             KernelNode(arguments: [l, r], type: .bool, price: price) { values, c in try kernel(values, c.rows) }
@@ -208,7 +222,9 @@ extension ExpressionCompiler {
             }
         }
         let cache = RegexCache()
-        return valueNode([text, pattern], .bool, strict: true) { a in .bool(try cache.regex(textValue(a[1])).matches(textValue(a[0]))) }
+        return valueNode([text, pattern], .bool, strict: true) { a in
+            .bool(cache.regex(textValue(a[1]))?.matches(textValue(a[0])) ?? false)
+        }
     }
 }
 

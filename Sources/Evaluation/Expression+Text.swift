@@ -72,9 +72,10 @@ private func foldCase(_ column: StringColumn) -> StringColumn {
 final class RegexCache: Sendable {
     private let known = Mutex<[String: Regex2]>([:])
 
-    func regex(_ pattern: String) throws -> Regex2 {
+    /// Nil for a malformed pattern: text from rows is data, so it does not match instead of ending the query.
+    func regex(_ pattern: String) -> Regex2? {
         if let r = known.withLock({ $0[pattern] }) { return r }
-        let made = try Regex2(pattern)
+        guard let made = try? Regex2(pattern) else { return nil }
         known.withLock {
             if $0.count >= 256 { $0.removeAll() }
             $0[pattern] = made

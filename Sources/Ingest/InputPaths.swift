@@ -8,6 +8,23 @@ public struct InputFile: Sendable, Hashable {
     public let size: UInt64
     /// No record is expected before this event time (ticks): from the first record, else from the date in the path; 0 if unknown.
     public var lowerBound: Int64 = 0
+    /// What the system knows the file by, and when it was last written (nanoseconds).
+    let identity: FileKey
+    let modified: Int64
+    let isRegular: Bool
+}
+
+/// (device, inode).
+struct FileKey: Hashable, Sendable {
+    let device: UInt64
+    let inode: UInt64
+
+    init(device: UInt64, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
+
+    init(_ s: stat) { self.init(device: UInt64(s.st_dev), inode: UInt64(s.st_ino)) }
 }
 
 /// Expands files, globs and directories.
@@ -16,78 +33,98 @@ public enum InputPaths {
     public struct Problem: Sendable, Hashable {
         public let path: String
         public let reason: String
+        /// Nothing is there (yet), as against something that cannot be read.
+        public var isEmpty = false
+    }
+
+    /// Every regular file meant by `paths`, sorted by path, once each whatever names it has. Directories are walked; hidden files,
+    /// documentation and digests of CloudTrail in them are passed over. A path without a match is a problem.
+    public static func expand(_ paths: [String]) -> (files: [InputFile], problems: [Problem]) {
+        var (files, problems) = list(paths)
+        for i in files.indices { files[i].lowerBound = dateInPath(files[i].path) ?? 0 }
+        return (files, problems)
+    }
+
+    /// As ``expand(_:)``, without the dates.
+    static func list(_ paths: [String]) -> (files: [InputFile], problems: [Problem]) {
+        var walk = Walk()
+        for path in paths {
+            let before = (walk.seen, walk.problems.count)
+            var s = stat()
+            if stat(path, &s) == 0 {
+                walk.visit(path, s, explicit: true)
+            } else if !isPattern(path) {
+                walk.problems.append(Problem(path: path, reason: FileInput.reason(errno), isEmpty: errno == ENOENT))
+                continue
+            } else {
+                for m in glob(path) where stat(m, &s) == 0 { walk.visit(m, s, explicit: true) }
+            }
+            if before == (walk.seen, walk.problems.count) {
+                walk.problems.append(Problem(path: path, reason: isPattern(path) ? "no file matches" : "holds no files", isEmpty: true))
+            }
+        }
+        return (walk.found.values.sorted { $0.path < $1.path }, walk.problems)
+    }
+
+    /// The dateless core of a walk over folders.
+    private struct Walk {
+        var found: [FileKey: InputFile] = [:]
+        var problems: [Problem] = []
+        /// Files met, those met before included.
+        var seen = 0
+        private var folders: Set<FileKey> = []
+
+        mutating func visit(_ path: String, _ s: stat, explicit: Bool) {
+            switch s.st_mode & S_IFMT {
+            case S_IFREG, S_IFIFO, S_IFCHR:
+                let isRegular = s.st_mode & S_IFMT == S_IFREG
+                guard explicit || (isRegular && !InputPaths.isIgnored(InputPaths.name(of: path))) else { return }
+                seen += 1
+                let key = FileKey(s)
+                // Of several names for one file the first in order stands.
+                if let other = found[key], other.path <= path { return }
+                found[key] = InputFile(
+                    path: path, size: isRegular ? UInt64(max(0, s.st_size)) : 0, identity: key,
+                    modified: Int64(s.st_mtim.tv_sec) &* 1_000_000_000 &+ Int64(s.st_mtim.tv_nsec), isRegular: isRegular)
+            case S_IFDIR:
+                // A link may lead back to where we are.
+                guard InputPaths.name(of: path) != "CloudTrail-Digest", folders.insert(FileKey(s)).inserted else { return }
+                guard let names = InputPaths.entries(path) else {
+                    problems.append(Problem(path: path, reason: FileInput.reason(errno)))
+                    return
+                }
+                for n in names where !InputPaths.isIgnored(n) {
+                    let p = InputPaths.join(path, n)
+                    var child = stat()
+                    if stat(p, &child) == 0 {
+                        visit(p, child, explicit: false)
+                    } else if errno != ENOENT {
+                        problems.append(Problem(path: p, reason: FileInput.reason(errno)))
+                    }
+                }
+            default:
+                if explicit { problems.append(Problem(path: path, reason: "is no file")) }
+            }
+        }
     }
 
     /// Names inside directories that are never logs.
-    private static func isIgnored(_ name: String) -> Bool {
-        name.hasPrefix(".") || name == "ground-truth.json" || name.hasSuffix(".md") || name.hasSuffix(".py") || name.hasSuffix(".yaml")
-            || name.hasSuffix(".tmp") || name.hasSuffix("~")
+    static func isIgnored(_ name: String) -> Bool {
+        name.utf8.first == UInt8(ascii: ".") || name == "ground-truth.json" || name.hasSuffix(".md") || name.hasSuffix(".py")
+            || name.hasSuffix(".yaml") || name.hasSuffix(".tmp") || name.hasSuffix("~")
     }
 
-    /// Every regular file meant by `paths`, sorted by path, once each. Directories are walked; hidden files, documentation and digests of
-    /// CloudTrail in them are passed over. A path without a match is a problem.
-    public static func expand(_ paths: [String]) -> (files: [InputFile], problems: [Problem]) {
-        var found: [String: InputFile] = [:]
-        var problems: [Problem] = []
-        for path in paths {
-            var s = stat()
-            if stat(path, &s) == 0 {
-                visit(path, s, explicit: true, depth: 0, &found, &problems)
-                continue
-            }
-            let matches = glob(path)
-            if matches.isEmpty {
-                problems.append(Problem(path: path, reason: isPattern(path) ? "no file matches" : FileInput.reason(errno)))
-            }
-            for m in matches {
-                var s = stat()
-                if stat(m, &s) == 0 { visit(m, s, explicit: true, depth: 0, &found, &problems) }
-            }
-        }
-        return (found.values.sorted { $0.path < $1.path }, problems)
-    }
-
-    public static func isPattern(_ path: String) -> Bool { path.contains { "*?[".contains($0) } }
-
-    /// Files that match a shell pattern, `**` standing for any number of folders.
-    public static func glob(_ pattern: String) -> [String] {
-        if let range = range(of: "**", in: pattern) {
-            var root = String(pattern[..<range.lowerBound])
-            if root.isEmpty { root = "." }
-            let rest = String(pattern[range.upperBound...].drop { $0 == "/" })
-            var all: [String] = []
-            walk(root, depth: 0) { all.append($0) }
-            return all.filter { rest.isEmpty || fnmatch("*" + rest, $0, 0) == 0 || fnmatch(rest, name(of: $0), 0) == 0 }.sorted()
-        }
-        var g = glob_t()
-        defer { globfree(&g) }
-        guard Glibc.glob(pattern, 0, nil, &g) == 0 else { return [] }
-        return (0..<Int(g.gl_pathc)).compactMap { g.gl_pathv[$0].map { String(cString: $0) } }
-    }
-
-    private static func range(of mark: String, in s: String) -> Range<String.Index>? {
-        var i = s.startIndex
-        while i < s.endIndex {
-            if s[i...].hasPrefix(mark) { return i..<s.index(i, offsetBy: mark.count) }
-            i = s.index(after: i)
-        }
-        return nil
-    }
+    public static func isPattern(_ path: String) -> Bool { path.utf8.contains { "*?[".utf8.contains($0) } }
 
     public static func name(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
 
-    private static func walk(_ folder: String, depth: Int, _ body: (String) -> Void) {
-        guard depth < 64 else { return }
-        for n in entries(folder) where !isIgnored(n) {
-            let p = folder.hasSuffix("/") ? folder + n : folder + "/" + n
-            var s = stat()
-            guard lstat(p, &s) == 0 else { continue }
-            if s.st_mode & S_IFMT == S_IFDIR { walk(p, depth: depth + 1, body) } else { body(p) }
-        }
+    static func join(_ folder: String, _ name: String) -> String {
+        folder.isEmpty ? name : folder.utf8.last == UInt8(ascii: "/") ? folder + name : folder + "/" + name
     }
 
-    private static func entries(_ folder: String) -> [String] {
-        guard let d = opendir(folder) else { return [] }
+    /// The names in a folder, sorted; nil (and errno) if it cannot be read.
+    static func entries(_ folder: String) -> [String]? {
+        guard let d = opendir(folder.isEmpty ? "." : folder) else { return nil }
         defer { closedir(d) }
         var names: [String] = []
         while let e = readdir(d) {
@@ -99,31 +136,59 @@ public enum InputPaths {
         return names.sorted()
     }
 
-    private static func visit(
-        _ path: String, _ s: stat, explicit: Bool, depth: Int, _ found: inout [String: InputFile], _ problems: inout [Problem]
+    // MARK: Patterns
+
+    /// Files and folders that match a shell pattern, sorted; `**` stands for any number of folders, and hidden names match only a pattern
+    /// that begins with a dot.
+    public static func glob(_ pattern: String) -> [String] {
+        let parts = pattern.split(separator: "/").map(String.init)
+        if parts.contains("**") {
+            var out: Set<String> = []
+            var folders: Set<String> = []
+            match(parts[...], in: pattern.utf8.first == UInt8(ascii: "/") ? "/" : "", [], &folders, &out)
+            return out.sorted()
+        }
+        var g = glob_t()
+        defer { globfree(&g) }
+        guard Glibc.glob(pattern, 0, nil, &g) == 0 else { return [] }
+        return (0..<Int(g.gl_pathc)).compactMap { g.gl_pathv[$0].map { String(cString: $0) } }
+    }
+
+    /// `above`: the folders on the way here, so that a link cannot lead in circles; `done`: folders and rests already matched.
+    private static func match(
+        _ parts: ArraySlice<String>, in folder: String, _ above: Set<FileKey>, _ done: inout Set<String>, _ out: inout Set<String>
     ) {
-        switch s.st_mode & S_IFMT {
-        case S_IFREG:
-            if explicit || !isIgnored(name(of: path)) {
-                found[path] = InputFile(path: path, size: UInt64(max(0, s.st_size)), lowerBound: dateInPath(path) ?? 0)
-            }
-        case S_IFDIR:
-            guard depth < 64, name(of: path) != "CloudTrail-Digest" else { return }
-            for n in entries(path) where !isIgnored(n) {
-                let p = path.hasSuffix("/") ? path + n : path + "/" + n
+        guard let first = parts.first else { return }
+        let rest = parts.dropFirst()
+        var s = stat()
+        guard stat(folder.isEmpty ? "." : folder, &s) == 0, s.st_mode & S_IFMT == S_IFDIR,
+            done.insert("\(parts.count) \(folder)").inserted
+        else { return }
+        if first == "**" {
+            guard !above.contains(FileKey(s)) else { return }
+            if !rest.isEmpty { match(rest, in: folder, above, &done, &out) }
+            for name in entries(folder) ?? [] where !isIgnored(name) {
+                let path = join(folder, name)
                 var child = stat()
-                guard stat(p, &child) == 0 else {
-                    problems.append(Problem(path: p, reason: FileInput.reason(errno)))
-                    continue
+                guard stat(path, &child) == 0 else { continue }
+                if child.st_mode & S_IFMT == S_IFDIR {
+                    match(parts, in: path, above.union([FileKey(s)]), &done, &out)
+                } else if rest.isEmpty {
+                    out.insert(path)
                 }
-                visit(p, child, explicit: false, depth: depth + 1, &found, &problems)
             }
-        case S_IFIFO, S_IFCHR:
-            found[path] = InputFile(path: path, size: 0)
-        default:
-            problems.append(Problem(path: path, reason: "is no file"))
+            return
+        }
+        let names = isPattern(first) ? (entries(folder) ?? []).filter { fnmatch(first, $0, FNM_PERIOD) == 0 } : [first]
+        for name in names {
+            let path = join(folder, name)
+            var child = stat()
+            guard stat(path, &child) == 0 else { continue }
+            if rest.isEmpty { out.insert(path) } else { match(rest, in: path, above, &done, &out) }
         }
     }
+
+    // MARK: Dates
 
     /// The least time that a path's date folders name (`y=2026/m=03/d=02/h=10`, `2026/03/02`); nil without.
     ///
@@ -135,17 +200,17 @@ public enum InputPaths {
         var day: Int?
         for p in parts {
             if p.hasPrefix("y="), let v = Int(p.dropFirst(2)), v > 1900, v < 3000 { year = v }
+            // The second `m=` is the minute.
             if p.hasPrefix("m="), month == nil, let v = Int(p.dropFirst(2)), (1...12).contains(v) { month = v }
             if p.hasPrefix("d="), let v = Int(p.dropFirst(2)), (1...31).contains(v) { day = v }
         }
-        if year == nil {
+        if year == nil || month == nil || day == nil {
+            (year, month, day) = (nil, nil, nil)
             for i in parts.indices.dropLast(2) {
                 if parts[i].count == 4, let y = Int(parts[i]), y > 1900, y < 3000, parts[i + 1].count == 2, let m = Int(parts[i + 1]),
                     parts[i + 2].count == 2, let d = Int(parts[i + 2])
                 {
-                    year = y
-                    month = m
-                    day = d
+                    (year, month, day) = (y, m, d)
                 }
             }
         }

@@ -74,8 +74,10 @@ extension BindingSession {
             return nil
         }
         if isOrder, l.type == .string || r.type == .string || l.type == .guid {
-            error(.notOrdered, "`\(op.rawValue)` is not defined for \(a.type.rawValue) and \(b.type.rawValue)", range,
-                mend: l.type == .string && r.type == .string ? "use strcmp(a, b) \(op.rawValue) 0" : "convert the operands to numbers first")
+            error(
+                .notOrdered, "`\(op.rawValue)` is not defined for \(a.type.rawValue) and \(b.type.rawValue)", range,
+                mend: l.type == .string && r.type == .string ? "use strcmp(a, b) \(op.rawValue) 0" : "convert the operands to numbers first"
+            )
             return nil
         }
         return BoundExpr(.call(op.rawValue, [l, r]), .bool, range)
@@ -84,7 +86,8 @@ extension BindingSession {
     private func notComparable(_ a: BoundExpr, _ b: BoundExpr, _ range: SourceRange) {
         let mend: String?
         switch (a.type, b.type) {
-        case (.string, let t) where t != .string: mend = "convert the string with \(t.conversionFunction)(), or the other side with tostring()"
+        case (.string, let t) where t != .string:
+            mend = "convert the string with \(t.conversionFunction)(), or the other side with tostring()"
         case (let t, .string): mend = "convert the string with \(t.conversionFunction)(), or the other side with tostring()"
         default: mend = "convert one side to the other's type"
         }
@@ -107,8 +110,32 @@ extension BindingSession {
         case (.string, .guid):
             if let v = literal(a, as: .guid) { return (v, b) }
             return (a, convert(b, to: .string))
-        case (_, .string): return literal(b, as: a.type).map { (a, $0) }
-        case (.string, _): return literal(a, as: b.type).map { ($0, b) }
+        // A literal takes the other side's type; two columns of different types do not compare.
+        case (_, .string): return comparableLiteral(b, a.type).map { (a, $0) } ?? comparableLiteral(a, .string).map { ($0, b) }
+        case (.string, _): return comparableLiteral(a, b.type).map { ($0, b) } ?? comparableLiteral(b, .string).map { (a, $0) }
+        default: return nil
+        }
+    }
+
+    /// A constant as the type it is compared to, where its text has a value of that type.
+    private func comparableLiteral(_ e: BoundExpr, _ type: ScalarType) -> BoundExpr? {
+        guard let v = constantValue(e), !v.isNull else { return nil }
+        if let parsed = literal(e, as: type) { return parsed }
+        switch (v, type) {
+        case (.string(let s), .int): return Int32(s).map { constant(.int($0), e.range) }
+        case (.string(let s), .long): return Int64(s).map { constant(.long($0), e.range) }
+        case (.string(let s), .real): return Double(s).map { constant(.real($0), e.range) }
+        case (.string(let s), .decimal): return Decimal128(text: s).map { constant(.decimal($0), e.range) }
+        case (.string(let s), .bool):
+            switch s.lowercased() {
+            case "true", "1": return constant(.bool(true), e.range)
+            case "false", "0": return constant(.bool(false), e.range)
+            default: return nil
+            }
+        case (.bool, .string), (.int, .string), (.long, .string): return convert(e, to: .string)
+        case (.real, .string), (.decimal, .string):
+            let c = convert(e, to: .string)
+            return constantValue(c) == nil ? nil : c
         default: return nil
         }
     }
@@ -135,7 +162,8 @@ extension BindingSession {
             (v, lo, hi) = (convert(v, to: w), convert(lo, to: w), convert(hi, to: w))
         }
         guard v.type == lo.type, lo.type == hi.type else {
-            error(.notComparable, "`\(name)` needs one type, not \(v.type.rawValue) with \(lo.type.rawValue) and \(hi.type.rawValue)", range,
+            error(
+                .notComparable, "`\(name)` needs one type, not \(v.type.rawValue) with \(lo.type.rawValue) and \(hi.type.rawValue)", range,
                 mend: "convert the bounds to \(v.type.rawValue)")
             return nil
         }
@@ -172,7 +200,9 @@ extension BindingSession {
         var result: BoundExpr?
         for c in row.columns where !poisoned.contains(c.id) {
             let l = BoundExpr(.column(c.id), c.type, range)
-            guard c.type == right.type || (right.type == .string && c.type == .dynamic), let test = combine(op, l, right, range) else { continue }
+            guard c.type == right.type || (right.type == .string && c.type == .dynamic), let test = combine(op, l, right, range) else {
+                continue
+            }
             result = result.map { BoundExpr(.call(BinaryOperator.or.rawValue, [$0, test]), .bool, range) } ?? test
         }
         return result ?? constant(.bool(false), range)
@@ -215,7 +245,8 @@ extension BindingSession {
         }
     }
 
-    private func bindMembership(_ op: ListOperator, _ v: BoundExpr, _ r: Relation, _ inner: SourceRange, _ range: SourceRange) -> BoundExpr? {
+    private func bindMembership(_ op: ListOperator, _ v: BoundExpr, _ r: Relation, _ inner: SourceRange, _ range: SourceRange) -> BoundExpr?
+    {
         guard let c = r.columns.first else {
             error(.listTypes, "the query in the list has no columns", inner)
             return nil
@@ -246,7 +277,8 @@ extension BindingSession {
             } else if let x = literal(left, as: type) {
                 left = x
             } else {
-                error(.listTypes, "a \(left.type.rawValue) cannot be looked up among values of type \(type.rawValue)", range,
+                error(
+                    .listTypes, "a \(left.type.rawValue) cannot be looked up among values of type \(type.rawValue)", range,
                     mend: "convert one of them, for example with \(type.conversionFunction)()")
                 return nil
             }
@@ -298,7 +330,9 @@ extension BindingSession {
                 left = convert(v, to: t)
             } else {
                 let out = flat.map { i -> BoundExpr in
-                    if let c = constantValue(i), c.type != .dynamic, let d = ConstantFold.dynamic(c) { return constant(.dynamic(d), i.range) }
+                    if let c = constantValue(i), c.type != .dynamic, let d = ConstantFold.dynamic(c) {
+                        return constant(.dynamic(d), i.range)
+                    }
                     return i
                 }
                 return BoundExpr(.call(op.rawValue, [v] + out), .bool, range)
@@ -325,13 +359,15 @@ extension BindingSession {
                 out.append(i)
             } else if let (l, r) = comparable(left, i), l.type == left.type || constantValue(i) == nil {
                 if l.type != left.type {
-                    error(.listTypes, "the list mixes \(left.type.rawValue) and \(i.type.rawValue)", i.range,
+                    error(
+                        .listTypes, "the list mixes \(left.type.rawValue) and \(i.type.rawValue)", i.range,
                         mend: "convert it with \(left.type.conversionFunction)()")
                     return nil
                 }
                 out.append(r)
             } else {
-                error(.listTypes, "a \(left.type.rawValue) cannot be looked up among values of type \(i.type.rawValue)", i.range,
+                error(
+                    .listTypes, "a \(left.type.rawValue) cannot be looked up among values of type \(i.type.rawValue)", i.range,
                     mend: "convert it with \(left.type.conversionFunction)()")
                 return nil
             }

@@ -5,6 +5,10 @@ import Columnar
 extension BindingSession {
     /// Binds a scalar expression. Nil: reported, or caused by something reported.
     func bind(_ e: Expr, _ scope: Scope) -> BoundExpr? {
+        deeper(e.range) { bindKind(e, scope) }
+    }
+
+    private func bindKind(_ e: Expr, _ scope: Scope) -> BoundExpr? {
         switch e.kind {
         case .literal(let v):
             return BoundExpr(.constant(v), v.type, e.range)
@@ -45,6 +49,10 @@ extension BindingSession {
             return nil
         case .ordered(let inner, _, _):
             return bind(inner, scope)
+        case .defaulted(let inner, _):
+            error(.namedArgument, "`default` is not allowed here", e.range)
+            _ = bind(inner, scope)
+            return nil
         case .missing:
             return nil
         }
@@ -62,7 +70,8 @@ extension BindingSession {
     private func bindName(_ n: Name, _ range: SourceRange, _ scope: Scope) -> BoundExpr? {
         if let row = scope.row, let c = row.column(n.text) {
             if scope.aggregates != nil {
-                error(.rowInAggregate, "column `\(n.text)` stands outside an aggregate function", range,
+                error(
+                    .rowInAggregate, "column `\(n.text)` stands outside an aggregate function", range,
                     mend: "aggregate it, for example with take_any(\(n.text)), or add it to the `by` list")
                 return nil
             }
@@ -71,7 +80,8 @@ extension BindingSession {
         switch scope.env?.lookup(n.text) {
         case .scalar(let e, let row)?:
             if let row, row != scope.row?.serial {
-                error(.outerRow, "`\(n.text)` depends on the row of the outer query, which a query inside an expression cannot see", range,
+                error(
+                    .outerRow, "`\(n.text)` depends on the row of the outer query, which a query inside an expression cannot see", range,
                     mend: "join the two tables instead")
                 return nil
             }
@@ -137,7 +147,8 @@ extension BindingSession {
         }
         guard let b = bind(base, scope) else { return nil }
         guard b.type == .dynamic else {
-            error(.notDynamic, "`.\(name.text)` needs a dynamic value, not a \(b.type.rawValue)", range,
+            error(
+                .notDynamic, "`.\(name.text)` needs a dynamic value, not a \(b.type.rawValue)", range,
                 mend: b.type == .string ? "parse it first: parse_json(...).\(name.text)" : nil)
             return nil
         }
@@ -158,7 +169,8 @@ extension BindingSession {
         let boundBase = bind(base, scope), boundIndex = bind(index, scope)
         guard let b = boundBase, let i = boundIndex else { return nil }
         guard b.type == .dynamic else {
-            error(.notDynamic, "an index needs a dynamic value, not a \(b.type.rawValue)", range,
+            error(
+                .notDynamic, "an index needs a dynamic value, not a \(b.type.rawValue)", range,
                 mend: b.type == .string ? "parse it first, with parse_json() or split()" : nil)
             return nil
         }
@@ -215,7 +227,8 @@ extension BindingSession {
         }
         if e.type == .dynamic { return convert(e, to: type) }
         if e.type == .string, let v = literal(e, as: type) { return v }
-        error(.argumentType, "a \(e.type.rawValue) is given where a \(type.rawValue) is needed", e.range,
+        error(
+            .argumentType, "a \(e.type.rawValue) is given where a \(type.rawValue) is needed", e.range,
             mend: type == .dynamic ? nil : "convert it with \(type.conversionFunction)()")
         return nil
     }
@@ -253,7 +266,8 @@ extension BindingSession {
     func asBool(_ v: BoundExpr, _ what: String) -> BoundExpr? {
         if v.type == .bool { return v }
         if v.type == .dynamic { return convert(v, to: .bool) }
-        error(.notBool, "\(what) must be a bool, not a \(v.type.rawValue)", v.range,
+        error(
+            .notBool, "\(what) must be a bool, not a \(v.type.rawValue)", v.range,
             mend: v.type == .string ? "compare it, for example with isnotempty()" : "compare it, for example with `!= 0`")
         return nil
     }

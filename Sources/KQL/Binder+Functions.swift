@@ -15,6 +15,35 @@ extension BindingSession {
         "bag_pack_columns",
     ]
 
+    /// Functions that look at other rows. The executor computes them while it runs a projection, so a catalogue may lack them.
+    private static let rowFunctions: [String: ScalarSignature] = {
+        func f(_ name: String, _ parameters: [SignatureParameter], _ result: ResultRule) -> (String, ScalarSignature) {
+            (name, ScalarSignature(name: name, parameters: parameters, result: result, isRowLocal: false))
+        }
+        let neighbour: [SignatureParameter] = [
+            SignatureParameter("column", .any), SignatureParameter("offset", .integer, optional: true),
+            SignatureParameter("default", .any, optional: true),
+        ]
+        let restart = SignatureParameter("restart", .bool, optional: true)
+        return Dictionary(
+            uniqueKeysWithValues: [
+                f("prev", neighbour, .argument(0)), f("next", neighbour, .argument(0)),
+                f("row_number", [SignatureParameter("start", .integer, optional: true), restart], .type(.long)),
+                f("row_cumsum", [SignatureParameter("term", .summable), restart], .custom { t, _ in t.first == .int ? .long : t.first }),
+                f("row_rank_dense", [SignatureParameter("term", .any), restart], .type(.long)),
+                f("row_rank_min", [SignatureParameter("term", .any), restart], .type(.long)),
+                f(
+                    "row_window_session",
+                    [
+                        SignatureParameter("time", .datetime), SignatureParameter("maxFromFirst", .timespan),
+                        SignatureParameter("maxBetween", .timespan), restart,
+                    ], .type(.datetime)),
+            ])
+    }()
+
+    /// A scalar function's signature: row functions by the binder's own, all others by the catalogue's.
+    func scalarSignature(_ name: String) -> ScalarSignature? { BindingSession.rowFunctions[name] ?? functions.scalar(name) }
+
     func bindCall(_ name: Name, _ args: [Expr], _ range: SourceRange, _ scope: Scope) -> BoundExpr? {
         switch scope.env?.lookup(name.text) {
         case .function(let p, let body, let home)?:
@@ -32,13 +61,14 @@ extension BindingSession {
             return BoundExpr(.column(out.id), out.type, range)
         }
         if BindingSession.builtinScalars.contains(name.text) { return bindBuiltin(name, args, range, scope) }
-        if let sig = functions.scalar(name.text) {
+        if let sig = scalarSignature(name.text) {
             guard let call = bindScalar(sig, name, args, range, scope) else { return nil }
             if sig.tuple.isEmpty { return call }
             return tupleItem(call, 0, sig.tuple[0].type, range)
         }
         if functions.aggregate(name.text) != nil {
-            error(scope.row == nil ? .aggregateOutside : .nestedAggregate, "aggregate function `\(name.text)` is not allowed here", range,
+            error(
+                scope.row == nil ? .aggregateOutside : .nestedAggregate, "aggregate function `\(name.text)` is not allowed here", range,
                 mend: "use it in summarize")
             return nil
         }
@@ -53,7 +83,8 @@ extension BindingSession {
         } else if expanding.contains(name.text) {
             error(.recursion, "function `\(name.text)` calls itself, which KQL does not allow", name.range)
         } else if name.text == "_GetWatchlist" {
-            error(.unsupportedSource, "watchlists (`_GetWatchlist`) are not supported yet", name.range,
+            error(
+                .unsupportedSource, "watchlists (`_GetWatchlist`) are not supported yet", name.range,
                 mend: "inline the list with `let` and `datatable`")
         } else if name.text.hasPrefix("_Im_") || name.text.hasPrefix("_ASim_") || name.text.hasPrefix("im") && name.text.count > 4
             || name.text.hasPrefix("ASim") || name.text.hasPrefix("vim")
@@ -88,7 +119,8 @@ extension BindingSession {
         }
         if failed { return nil }
         if !sig.isRowLocal, let row = scope.row, !row.relation.isSerialized, !row.relation.isUnknown {
-            error(.notSerialized, "`\(name.text)` looks at other rows and needs them in a defined order", range,
+            error(
+                .notSerialized, "`\(name.text)` looks at other rows and needs them in a defined order", range,
                 mend: "put `| serialize` or `| sort by ...` before it")
             return nil
         }
@@ -174,7 +206,8 @@ extension BindingSession {
     /// An argument as its parameter takes it, converted where KQL converts implicitly.
     func fit(_ e: BoundExpr, to p: SignatureParameter, _ name: Name) -> BoundExpr? {
         func mismatch(_ wanted: String, _ function: String?) -> BoundExpr? {
-            error(.argumentType, "argument `\(p.name)` of `\(name.text)` must be \(wanted), not \(e.type.rawValue)", e.range,
+            error(
+                .argumentType, "argument `\(p.name)` of `\(name.text)` must be \(wanted), not \(e.type.rawValue)", e.range,
                 mend: function.map { "convert it with \($0)()" })
             return nil
         }
@@ -198,7 +231,9 @@ extension BindingSession {
         case .constant: return usesColumns(e) ? notConstant() : e
         case .exactly(let t):
             if e.type == t { return e }
-            if let from = e.type.numericRank, let to = t.numericRank, from <= to || (e.type.isInteger && t.isInteger) { return convert(e, to: t) }
+            if let from = e.type.numericRank, let to = t.numericRank, from <= to || (e.type.isInteger && t.isInteger) {
+                return convert(e, to: t)
+            }
             if e.type == .dynamic { return convert(e, to: t) }
             if let v = literal(e, as: t) { return v }
             if t == .string, e.type == .guid { return convert(e, to: .string) }
@@ -219,6 +254,7 @@ extension BindingSession {
             if case .constant(.real(let d)) = e.kind, d == d.rounded(), abs(d) < 9e15 { return constant(.long(Int64(d)), e.range) }
             return mismatch("an integer", "tolong")
         case .summable:
+            if e.type == .bool { return convert(e, to: .long) }
             if e.type.isNumeric || e.type == .datetime || e.type == .timespan { return e }
             return mismatch("a number, datetime or timespan", "todouble")
         case .dynamic:
@@ -261,7 +297,8 @@ extension BindingSession {
     private func reportNoCommonType(_ name: Name, _ args: [BoundExpr], _ range: SourceRange) {
         var types: [String] = []
         for t in args.map(\.type.rawValue) where !types.contains(t) { types.append(t) }
-        error(.noCommonType, "the results of `\(name.text)` have no common type (\(types.joined(separator: ", ")))", range,
+        error(
+            .noCommonType, "the results of `\(name.text)` have no common type (\(types.joined(separator: ", ")))", range,
             mend: "convert them to one type, for example with tostring()")
     }
 
@@ -270,7 +307,8 @@ extension BindingSession {
     private func bindBuiltin(_ name: Name, _ args: [Expr], _ range: SourceRange, _ scope: Scope) -> BoundExpr? {
         func arguments(_ allowed: ClosedRange<Int>) -> [BoundExpr]? {
             guard allowed.contains(args.count) else {
-                let wanted = allowed.lowerBound == allowed.upperBound ? "\(allowed.lowerBound)" : "\(allowed.lowerBound) to \(allowed.upperBound)"
+                let wanted =
+                    allowed.lowerBound == allowed.upperBound ? "\(allowed.lowerBound)" : "\(allowed.lowerBound) to \(allowed.upperBound)"
                 error(.argumentCount, "`\(name.text)` takes \(wanted) arguments, not \(args.count)", range)
                 return nil
             }
@@ -314,6 +352,10 @@ extension BindingSession {
                 }
                 skipsEmpty = b
             }
+            if skipsEmpty, functions.scalar("bag_pack_nonempty") == nil {
+                error(.unsupportedOption, "`pack_all(true)` is not supported yet", range, mend: "use pack_all()")
+                return nil
+            }
             return pack(row.columns, skipsEmpty ? "bag_pack_nonempty" : "bag_pack", range)
         default:
             return bindBagPackColumns(name, args, range, scope)
@@ -333,7 +375,9 @@ extension BindingSession {
         var pairs: [BoundExpr] = []
         for a in args {
             if case .star = a.kind {
-                guard let row = scope.row, let all = pack(row.columns, "bag_pack", range), case .call(_, let items) = all.kind else { return nil }
+                guard let row = scope.row, let all = pack(row.columns, "bag_pack", range), case .call(_, let items) = all.kind else {
+                    return nil
+                }
                 pairs += items
                 continue
             }

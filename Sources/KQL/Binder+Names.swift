@@ -5,7 +5,8 @@ import Columnar
 extension BindingSession {
     /// Functions whose result is named as their first argument.
     private static let namedByFirst: Set<String> = [
-        "split", "tostring", "tohex", "todynamic", "toobject", "tolong", "toint", "toreal", "todouble", "todatetime", "totimespan", "totime",
+        "split", "tostring", "tohex", "todynamic", "toobject", "tolong", "toint", "toreal", "todouble", "todatetime", "totimespan",
+        "totime",
         "tobool", "toboolean", "todecimal", "toguid", "parse_csv", "parse_json", "parsejson", "parse_xml", "format_datetime",
         "format_timespan", "startofday", "bin", "floor", "bin_at", "bin_auto", "binary_and", "binary_or", "binary_xor", "binary_not",
         "binary_shift_left", "binary_shift_right", "bitset_count_ones", "round", "ceiling", "pow", "sqrt", "log", "log2", "log10", "exp",
@@ -65,6 +66,9 @@ extension BindingSession {
         }
         if let prefix = BindingSession.namedByPrefix[name] { return "\(prefix)_" + (args.first.flatMap { resultName($0, scope) } ?? "") }
         if BindingSession.namedByFirst.contains(name) { return args.first.flatMap { resultName($0, scope) } }
+        if name == "array_sort_asc" || name == "array_sort_desc" {
+            return "\(args.first.flatMap { resultName($0, scope) } ?? "array0")_sorted"
+        }
         if name == "make_datetime" || name == "make_timespan" { return args.count == 1 ? resultName(args[0], scope) : nil }
         if name == "column_ifexists" || name == "columnifexists", case .literal(.string(let s))? = args.first?.kind {
             return scope.row?.column(s) != nil ? s : nil

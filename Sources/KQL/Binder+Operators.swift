@@ -68,6 +68,10 @@ extension BindingSession {
         case .render(let kind):
             render = kind?.text
             return input
+        case .makeSeries(let items, let on, let from, let to, let step, let keys):
+            return bindMakeSeries(items, on: on, from: from, to: to, step: step, keys: keys, input, scope, op)
+        case .partition(let by, let body): return bindPartition(by, body, input, scope, op)
+        case .projectByNames(let items): return bindProjectByNames(items, input, scope, op)
         case .invoke(let call): return bindInvoke(call, input, scope, op)
         case .evaluate(let call, let schema): return bindEvaluate(call, schema, input, scope, op)
         case .print, .range, .datatable:
@@ -140,7 +144,7 @@ extension BindingSession {
 
     func usesRowFunctions(_ e: BoundExpr) -> Bool {
         switch e.kind {
-        case .call(let name, let args): !(functions.scalar(name)?.isRowLocal ?? true) || args.contains(where: usesRowFunctions)
+        case .call(let name, let args): !(scalarSignature(name)?.isRowLocal ?? true) || args.contains(where: usesRowFunctions)
         case .member(let b, _): usesRowFunctions(b)
         case .element(let b, let i): usesRowFunctions(b) || usesRowFunctions(i)
         case .inQuery(_, let l, _): usesRowFunctions(l)
@@ -170,16 +174,16 @@ extension BindingSession {
         case .star:
             for c in scope.row?.columns ?? [] { p.add(c, BoundExpr(.column(c.id), c.type, item.range), replacing: true) }
         case .named(let names, let value):
-            if names.count > 1 || tupleSignature(value, scope) != nil {
+            if names.count > 1 || tupleResults(value, scope) != nil {
                 addTuple(names, value, into: &p, scope, style)
                 return
             }
             guard let name = names.first else { return }
             let c: BoundColumn, e: BoundExpr
             let source = referencedColumn(value, scope)
-            if let bound = bind(value, scope) {
+            if let bound = source.map({ reference($0, value.range) }) ?? bind(value, scope) {
                 e = bound
-                c = source.map { renamed($0, name.text) } ?? column(name.text, bound.type)
+                c = source.map { renamed($0, name.text) } ?? column(name.text, for: bound)
             } else {
                 c = poison(name.text)
                 e = constant(.null(.dynamic), item.range)
@@ -190,36 +194,48 @@ extension BindingSession {
             }
             p.add(c, e, replacing: style == .extend || source != nil, declared: true)
         default:
-            if tupleSignature(item, scope) != nil {
+            if tupleResults(item, scope) != nil {
                 addTuple([], item, into: &p, scope, style)
                 return
             }
             let source = style == .print ? nil : referencedColumn(item, scope)
             let suggested = style == .print ? "print_\(index)" : resultName(item, scope)
-            let bound = bind(item, scope)
+            let bound = source.map { reference($0, item.range) } ?? bind(item, scope)
             if let source {
                 if p.isDeclared(source.name) {
                     error(.duplicateColumn, "column `\(source.name)` is given twice", item.range, mend: "give one of them another name")
                     return
                 }
-                p.add(bound == nil ? poison(source.name) : source, bound ?? constant(.null(.dynamic), item.range), declared: style == .project)
+                p.add(
+                    bound == nil ? poison(source.name) : source, bound ?? constant(.null(.dynamic), item.range), declared: style == .project
+                )
                 return
             }
             let name = suggested.flatMap { $0.isEmpty ? nil : $0 } ?? defaultName { p.contains($0) || scope.row?.column($0) != nil }
             if let bound {
-                p.add(column(name, bound.type), bound, replacing: style == .extend)
+                p.add(column(name, for: bound), bound, replacing: style == .extend)
             } else {
                 p.add(poison(name), constant(.null(.dynamic), item.range), replacing: style == .extend)
             }
         }
     }
 
-    private func tupleSignature(_ e: Expr, _ scope: Scope) -> ScalarSignature? {
+    /// Names and types of the results of a call with several; nil for other expressions.
+    private func tupleResults(_ e: Expr, _ scope: Scope) -> [SchemaColumn]? {
         switch e.kind {
-        case .paren(let inner): return tupleSignature(inner, scope)
-        case .call(let n, _):
+        case .paren(let inner): return tupleResults(inner, scope)
+        case .call(let n, let args):
             if scope.env?.lookup(n.text) != nil { return nil }
-            return functions.scalar(n.text).flatMap { $0.tuple.isEmpty ? nil : $0 }
+            if n.text == "array_sort_asc" || n.text == "array_sort_desc" {
+                let arrays = args.filter { if case .literal(.bool) = $0.kind { false } else { true } }
+                if arrays.count < 2 { return nil }
+                return arrays.enumerated().map { i, a in SchemaColumn("\(resultName(a, scope) ?? "array\(i)")_sorted", .dynamic) }
+            }
+            guard let tuple = scalarSignature(n.text)?.tuple, !tuple.isEmpty else { return nil }
+            let argument = args.first.flatMap { resultName($0, scope) } ?? ""
+            return tuple.map {
+                SchemaColumn(argument.isEmpty ? "\(n.text)_\($0.name)" : "\(n.text)_\(argument)_\($0.name)", $0.type)
+            }
         default: return nil
         }
     }
@@ -228,7 +244,8 @@ extension BindingSession {
     private func addTuple(_ names: [Name], _ value: Expr, into p: inout Projection, _ scope: Scope, _ style: ProjectionStyle) {
         var inner = value
         while case .paren(let x) = inner.kind { inner = x }
-        guard case .call(let name, let args) = inner.kind, let sig = tupleSignature(inner, scope) else {
+        guard case .call(let name, let args) = inner.kind, let results = tupleResults(inner, scope), let sig = scalarSignature(name.text)
+        else {
             _ = bind(value, scope)
             error(.tupleNames, "the expression gives one value for \(count(names.count, "name"))", value.range)
             return
@@ -237,17 +254,15 @@ extension BindingSession {
             for n in names { p.add(poison(n.text), constant(.null(.dynamic), value.range), replacing: style == .extend) }
             return
         }
-        if names.count > sig.tuple.count {
-            error(.tupleNames, "`\(name.text)` gives \(count(sig.tuple.count, "value")) for \(count(names.count, "name"))", value.range)
+        if names.count > results.count {
+            error(.tupleNames, "`\(name.text)` gives \(count(results.count, "value")) for \(count(names.count, "name"))", value.range)
         }
-        let argument = args.first.flatMap { resultName($0, scope) } ?? ""
-        for (i, result) in sig.tuple.enumerated() {
+        for (i, result) in results.enumerated() {
             let e = tupleItem(call, i, result.type, value.range)
             if i < names.count {
                 p.add(column(names[i].text, e.type), e, replacing: style == .extend, declared: true)
             } else if style != .print || names.isEmpty {
-                let own = argument.isEmpty ? "\(name.text)_\(result.name)" : "\(name.text)_\(argument)_\(result.name)"
-                p.add(column(own, e.type), e)
+                p.add(column(result.name, e.type), e)
             }
         }
     }
@@ -290,6 +305,25 @@ extension BindingSession {
         return select(input, columns + input.columns.filter { !seen.contains($0.name) }, op.range, closes: false)
     }
 
+    /// `project-by-names`: columns by constant names and patterns, single or in dynamic arrays.
+    private func bindProjectByNames(_ items: [Expr], _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
+        var columns: [BoundColumn] = []
+        for i in items {
+            guard let e = bind(i, Scope(scope.env)) else { continue }
+            var patterns: [String] = []
+            switch e.kind {
+            case .constant(.string(let s)), .constant(.dynamic(.string(let s))): patterns = [s]
+            case .constant(.dynamic(.array(let members))):
+                patterns = members.compactMap { if case .string(let s) = $0 { s } else { nil } }
+            default: error(.notConstant, "`project-by-names` takes constant names", i.range)
+            }
+            for n in patterns {
+                for c in input.columns where Wildcard.matches(c.name, n) && !columns.contains(c) { columns.append(c) }
+            }
+        }
+        return select(input, columns, op.range, closes: true)
+    }
+
     /// Some of the input's columns, unchanged.
     func select(_ input: Relation, _ columns: [BoundColumn], _ range: SourceRange, closes: Bool) -> Relation {
         var out = input.with(
@@ -312,7 +346,9 @@ extension BindingSession {
             }
             guard let at = input.columns.firstIndex(where: { $0.name == source.name }) else { continue }
             if !given.insert(n.text).inserted || names.enumerated().contains(where: { $0.offset != at && $0.element == n.text }) {
-                error(.duplicateColumn, "there is a column `\(n.text)` already", n.range, mend: "choose another name or remove that column first")
+                error(
+                    .duplicateColumn, "there is a column `\(n.text)` already", n.range,
+                    mend: "choose another name or remove that column first")
                 continue
             }
             names[at] = n.text

@@ -5,6 +5,10 @@ import Columnar
 extension BindingSession {
     /// Binds an expression that gives rows. Nil: reported, or caused by something reported.
     func bindTabular(_ e: Expr, _ env: Environment?) -> Relation? {
+        deeper(e.range) { bindTabularKind(e, env) }
+    }
+
+    private func bindTabularKind(_ e: Expr, _ env: Environment?) -> Relation? {
         switch e.kind {
         case .paren(let inner): return bindTabular(inner, env)
         case .query(let q): return bindQuery(q, env)
@@ -51,7 +55,8 @@ extension BindingSession {
         }
         var columns = schema.columns.map { column($0.name, $0.type) }
         for (c, use) in open.byTable[schema.name] ?? [] where !schema.columns.contains(where: { $0.name == c.name }) {
-            warning(.openColumn, "`\(schema.name)` does not declare column `\(c.name)`; it is read as \(c.type.rawValue)", use,
+            warning(
+                .openColumn, "`\(schema.name)` does not declare column `\(c.name)`; it is read as \(c.type.rawValue)", use,
                 mend: "declare it in a schema file")
             columns.append(column(c.name, c.type))
         }
@@ -108,7 +113,7 @@ extension BindingSession {
                 error(.unknownFunction, "`\(name.text)` is a table, not a function", range, mend: "leave out the parentheses")
                 return nil
             }
-            if functions.scalar(name.text) != nil || BindingSession.builtinScalars.contains(name.text) {
+            if scalarSignature(name.text) != nil || BindingSession.builtinScalars.contains(name.text) {
                 error(.notTabular, "function `\(name.text)` gives a value where rows are needed", range)
                 return nil
             }
@@ -128,6 +133,8 @@ extension BindingSession {
             if q.operators.isEmpty { return relation }
         case .generator(let op):
             relation = bindGenerator(op, env)
+        case .input:
+            error(.unsupportedSource, "there is no outer input here", q.range)
         }
         // A source that failed still gets its operators bound, for errors that do not depend on it.
         var current = relation ?? unknownRelation(q.range)
@@ -174,7 +181,8 @@ extension BindingSession {
             if t.type == .dynamic { t = convert(t, to: .long) }
             if s.type == .dynamic { s = convert(s, to: .long) }
             guard let w = TypeRules.widest(f.type, t.type).flatMap({ TypeRules.widest($0, s.type) }) else {
-                error(.rangeTypes, "`range` is not defined from \(f.type.rawValue) to \(t.type.rawValue) step \(s.type.rawValue)", op.range,
+                error(
+                    .rangeTypes, "`range` is not defined from \(f.type.rawValue) to \(t.type.rawValue) step \(s.type.rawValue)", op.range,
                     mend: "use numbers, or datetimes with a timespan as step")
                 return nil
             }

@@ -12,7 +12,8 @@ extension BindingSession {
             switch s.kind {
             case .expression(let e):
                 if let first = resultRange {
-                    error(.severalQueries, "a query gives one result; this is a second one", e.range,
+                    error(
+                        .severalQueries, "a query gives one result; this is a second one", e.range,
                         mend: "remove it or union it with the first, which ends at offset \(first.upper)")
                     continue
                 }
@@ -124,7 +125,7 @@ extension BindingSession {
         case .query(let q):
             if !q.operators.isEmpty { return true }
             switch q.source {
-            case .generator: return true
+            case .generator, .input: return true
             case .expression(let s): return isTabular(s, env)
             }
         case .name(let n):
@@ -145,11 +146,12 @@ extension BindingSession {
             if case .function(let p, let body, let e)? = env?.lookup(n.text) { return isTabular(body, p, e) }
             if n.text == "toscalar" { return false }
             if BindingSession.tabularFunctions.contains(n.text) { return true }
-            if BindingSession.builtinScalars.contains(n.text) || functions.scalar(n.text) != nil || functions.aggregate(n.text) != nil {
+            if BindingSession.builtinScalars.contains(n.text) || scalarSignature(n.text) != nil || functions.aggregate(n.text) != nil {
                 return false
             }
             if functions.refusal(n.text) != nil { return false }
-            return true
+            // Saved functions that give rows are customarily capitalised; scalar functions never are.
+            return n.text.first.map { $0 == "_" || $0.isUppercase } ?? true
         default: return false
         }
     }
@@ -194,6 +196,7 @@ extension BindingSession {
                     continue
                 }
                 given[i] = value
+                position = max(position, i + 1)
             } else {
                 given[position] = a
                 position += 1
@@ -204,6 +207,7 @@ extension BindingSession {
             error(.argumentCount, "`\(name.text)` takes \(count(expected, "argument")), not \(position)", name.range)
             return nil
         }
+        if failed { return nil }
         var env = home
         for (i, p) in parameters.enumerated() {
             let entry: Environment.Entry
@@ -239,7 +243,8 @@ extension BindingSession {
             guard let columns else { return .tabular(a, caller.env ?? Environment.root) }
             var missing = false
             for c in columns where r.columns.first(where: { $0.name == c.name.text })?.type != c.type ?? .dynamic {
-                error(.argumentType, "the table given for `\(p.name.text)` lacks column `\(c.name.text)` of type \(c.type?.rawValue ?? "?")",
+                error(
+                    .argumentType, "the table given for `\(p.name.text)` lacks column `\(c.name.text)` of type \(c.type?.rawValue ?? "?")",
                     a.range)
                 missing = true
             }

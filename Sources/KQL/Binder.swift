@@ -111,7 +111,7 @@ final class Environment {
         var out: [String] = []
         var frame: Environment? = self
         while let f = frame {
-            out.append(f.name)
+            if !f.name.isEmpty { out.append(f.name) }
             frame = f.parent
         }
         return out
@@ -188,6 +188,9 @@ final class BindingSession {
     var poisoned: Set<ColumnID> = []
     /// Operators and table references bound so far.
     private var operators = 0
+    /// Levels of expressions and queries that are being bound: nested functions multiply what the parser limits.
+    private var depth = 0
+    private var isTooDeep = false
     /// Let functions being expanded, innermost last.
     var expanding: [String] = []
     /// `materialize` calls outside functions, by syntax node: every use reads the same plan.
@@ -203,6 +206,12 @@ final class BindingSession {
     func column(_ name: String, _ type: ScalarType) -> BoundColumn {
         defer { nextColumn += 1 }
         return BoundColumn(id: nextColumn, name: name, type: type)
+    }
+
+    /// The column of an expression: that of a column passed on unchanged, else a new one.
+    func column(_ name: String, for e: BoundExpr) -> BoundColumn {
+        if case .column(let id) = e.kind { return BoundColumn(id: id, name: name, type: e.type) }
+        return column(name, e.type)
     }
 
     /// The same value under another name.
@@ -245,10 +254,23 @@ final class BindingSession {
     func admit(_ range: SourceRange) -> Bool {
         operators += 1
         if operators == options.operatorLimit + 1 {
-            error(.tooLarge, "the query comes to more than \(options.operatorLimit) operators once lets and functions are inlined", range,
+            error(
+                .tooLarge, "the query comes to more than \(options.operatorLimit) operators once lets and functions are inlined", range,
                 mend: "use materialize() for a let that is read several times")
         }
         return operators <= options.operatorLimit
+    }
+
+    /// Runs `body` one level deeper; nil when the levels, functions included, are too many for the stack.
+    func deeper<T>(_ range: SourceRange, _ body: () -> T?) -> T? {
+        depth += 1
+        defer { depth -= 1 }
+        guard depth <= 800 else {
+            if !isTooDeep { error(.tooLarge, "the query is nested too deeply once functions are inlined", range) }
+            isTooDeep = true
+            return nil
+        }
+        return body()
     }
 
     // MARK: Diagnostics
@@ -269,7 +291,8 @@ final class BindingSession {
     /// An unknown name with the nearest known one as its mend.
     func unknown(_ code: BinderCode, _ what: String, _ name: String, _ range: SourceRange, among known: [String]) {
         if let near = Suggestion.nearest(name, in: known) {
-            error(code, "unknown \(what) `\(name)`", range, mend: "did you mean `\(near)`?",
+            error(
+                code, "unknown \(what) `\(name)`", range, mend: "did you mean `\(near)`?",
                 fixIts: [Diagnostic.FixIt(range: range, replacement: near)])
         } else {
             error(code, "unknown \(what) `\(name)`", range)
@@ -313,5 +336,15 @@ enum Suggestion {
             previous = current
         }
         return previous.last ?? 0
+    }
+}
+
+/// Parsing and binding in one step.
+public enum KQLCompiler {
+    /// The bound form of a query's text, with the findings of both steps.
+    public static func bind(
+        _ text: String, functions: any FunctionCatalog, schemas: any SchemaCatalog, options: BinderOptions = BinderOptions()
+    ) -> BoundQuery {
+        Binder(functions: functions, schemas: schemas, options: options).bind(SyntaxTree.parse(text))
     }
 }

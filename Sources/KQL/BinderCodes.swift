@@ -26,7 +26,6 @@ enum BinderCode: String, CaseIterable {
     case arithmeticTypes = "VK0132"
     case notBool = "VK0133"
     case notText = "VK0134"
-    case badLiteral = "VK0135"
     case listTypes = "VK0136"
     case notDynamic = "VK0137"
     case badIndex = "VK0138"
@@ -53,7 +52,6 @@ enum BinderCode: String, CaseIterable {
     case openColumn = "VK0180"
     case fuzzyBranch = "VK0181"
     case blindTable = "VK0182"
-    case repeatedColumn = "VK0183"
     // Not supported
     case unsupportedOperator = "VK0200"
     case unsupportedPlugin = "VK0201"

@@ -26,6 +26,10 @@ public final class BoundExpr: Sendable {
         /// A scalar function or operator by canonical name: catalogue functions (`strcat`, `tostring` ...) and the operators by the raw
         /// values of ``BinaryOperator`` and ``ListOperator`` (arguments: left, then right or the items), `between` / `!between`
         /// (value, low, high), `not`, `negate`, `now` (no arguments; the evaluation time).
+        ///
+        /// Operands have one type, or one of them is dynamic; arithmetic follows ``TypeRules``. An item of a list that is dynamic while the
+        /// left side is not stands for a list known only at run time. `ingestion_time` has the row's TimeGenerated as its argument where
+        /// there is one. `bag_pack_nonempty` is `bag_pack` without null and empty values.
         case call(String, [BoundExpr])
         /// A property of a dynamic value.
         case member(BoundExpr, String)
@@ -57,7 +61,9 @@ public struct BoundSortKey: Sendable {
     }
 }
 
-/// One aggregate of a summarize. Most give one column; `arg_max(x, *)`, `take_any(a, b)` and `percentiles` give several.
+/// One aggregate of a summarize. Most give one column; `arg_max(x, *)`, `take_any(a, b)` and `percentiles` give several: of `arg_max`,
+/// `arg_min` and `take_any`, output `i` is argument `i` in the chosen row; of `percentiles`, output `i` belongs to argument `i + 1`
+/// (`i + 2` with weights).
 public struct BoundAggregate: Sendable {
     /// Canonical catalogue name.
     public let name: String
@@ -100,7 +106,8 @@ public final class Plan: Sendable {
         case union([Plan], map: [[Int?]], source: [String]?)
         /// Output column `i` comes from `outputs[i]`.
         case mvExpand(Plan, [BoundMvItem], outputs: [MvOutput], limit: BoundExpr?, bagArrays: Bool)
-        /// As mvExpand, then `body` runs over each input row's expanded rows (``subquerySource``).
+        /// As mvExpand, then `body` runs over each input row's expanded rows (``subquerySource``, whose columns `outputs` describes). Of
+        /// the columns here, those whose identity the body has are the body's, the others are the input row's.
         case mvApply(Plan, [BoundMvItem], outputs: [MvOutput], limit: BoundExpr?, body: Plan)
         /// The rows that the enclosing mvApply or partition hands to its body.
         case subquerySource
@@ -114,7 +121,9 @@ public final class Plan: Sendable {
         /// Rows of (ColumnName, ColumnOrdinal, DataType, ColumnType).
         case getschema(Plan)
         case sample(Plan, BoundExpr)
-        /// A plugin or an operator with its own executor, by name: inputs, expressions, and constant options by name.
+        /// A plugin or an operator with its own executor, by name: inputs, expressions, and constant options by name. `bag_unpack`,
+        /// `pivot`, `ipv4_lookup`, `ipv6_lookup`, `narrow`, `parse-kv`, `partition` (its second input is the body over
+        /// ``subquerySource``) and `make-series` are documented where the binder makes them.
         case custom(name: String, inputs: [Plan], arguments: [BoundExpr], options: [String: Value])
     }
     public let kind: Kind

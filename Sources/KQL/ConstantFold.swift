@@ -20,7 +20,7 @@ enum ConstantFold {
         case (.long(let i), .string): return .string(String(i))
         case (.real(let d), .decimal): return Decimal128(d).map(Value.decimal)
         case (.decimal(let d), .real): return .real(d.doubleValue)
-        case (.string(let s), .datetime): return KustoTime.parseISO(s).map(Value.datetime)
+        case (.string(let s), .datetime): return DateTimeText.parse(s).map(Value.datetime)
         case (.string(let s), .timespan): return KustoTime.parseTimespan(s).map(Value.timespan)
         case (.string(let s), .guid): return guid(s).map(Value.guid)
         case (.dynamic(let d), _): return scalar(d, as: type)

@@ -46,7 +46,8 @@ public struct DiagnosticRenderer: Sendable {
     /// One finding, several lines, without a final line break.
     public func render(_ diagnostic: Diagnostic) -> String {
         let place = position(at: diagnostic.range.lower)
-        var out = "\(file ?? "query"):\(place.line):\(place.column): \(diagnostic.severity.rawValue)[\(diagnostic.code)]: \(diagnostic.message)"
+        var out =
+            "\(file ?? "query"):\(place.line):\(place.column): \(diagnostic.severity.rawValue)[\(diagnostic.code)]: \(diagnostic.message)"
         let line = text.line(at: diagnostic.range.lower)
         let content = text.text(ofLine: line)
         let number = String(place.line)

@@ -96,7 +96,9 @@ extension Lexer {
                 position += 3
             } else {
                 let fence = c == 0x60 ? "```" : "~~~"
-                report("VK0004", "This multi-line string is never closed", from: start, to: start + prefix + 3, mend: "close it with `\(fence)`")
+                report(
+                    "VK0004", "This multi-line string is never closed", from: start, to: start + prefix + 3,
+                    mend: "close it with `\(fence)`")
             }
             return .string
         }
@@ -118,7 +120,9 @@ extension Lexer {
             if b == 0x5C, !isVerbatim { checkEscape() } else { position += 1 }
         }
         let mark = quote == 0x22 ? "\"" : "'"
-        report("VK0004", "This string is never closed", from: start, mend: "close it with `\(mark)` on the same line, or use ``` for several lines")
+        report(
+            "VK0004", "This string is never closed", from: start,
+            mend: "close it with `\(mark)` on the same line, or use ``` for several lines")
         return .string
     }
 
@@ -138,7 +142,9 @@ extension Lexer {
                 digits += 1
             }
             if digits < wanted {
-                report("VK0005", "This escape needs \(wanted) hexadecimal digits", from: start, mend: "write `\\\\` for a backslash, or `@\"...\"`")
+                report(
+                    "VK0005", "This escape needs \(wanted) hexadecimal digits", from: start,
+                    mend: "write `\\\\` for a backslash, or `@\"...\"`")
             }
         default:
             if position < bytes.count, e != 0x0A, e != 0x0D, e < 0x80 { position += 1 }

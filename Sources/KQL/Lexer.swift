@@ -166,16 +166,49 @@ struct Lexer {
             skipWord()
             return .identifier
         }
+        if Lexer.isTypographicQuote(scalar) {
+            typographicString(from: start)
+            return .unknown
+        }
         let mend: String? =
             switch scalar.value {
-            case 0x201C, 0x201D: "replace the typographic quotes by `\"`"
-            case 0x2018, 0x2019: "replace the typographic quotes by `'`"
             case 0x2013, 0x2014, 0x2212: "replace it by a hyphen `-`"
             default: "remove it"
             }
         let hex = String(scalar.value, radix: 16, uppercase: true)
-        report("VK0001", "Unexpected character `\(scalar)` (U+\(String(repeating: "0", count: max(0, 4 - hex.utf8.count)))\(hex))", from: start, mend: mend)
+        report(
+            "VK0001", "Unexpected character `\(scalar)` (U+\(String(repeating: "0", count: max(0, 4 - hex.utf8.count)))\(hex))",
+            from: start, mend: mend)
         return .unknown
+    }
+
+    private static func isTypographicQuote(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x2018, 0x2019, 0x201C, 0x201D: true
+        default: false
+        }
+    }
+
+    /// Text in quotes that a word processor has bent: one token and one finding, up to the next such quote on the line.
+    private mutating func typographicString(from start: Int) {
+        let content = position
+        var p = position
+        while p < bytes.count, bytes[p] != 0x0A, bytes[p] != 0x0D {
+            position = p
+            let (scalar, length) = scalarHere()
+            p += length
+            guard let scalar, Lexer.isTypographicQuote(scalar) else { continue }
+            let text = String(decoding: bytes[content..<position], as: UTF8.self)
+            position = p
+            let whole = SourceRange(start, p)
+            diagnostics.append(
+                Diagnostic(
+                    .error, "VK0001", "Typographic quotes do not make a string", at: whole, mend: "write `\"\(text)\"`",
+                    fixIts: text.contains("\"") || text.contains("\\") ? [] : [.init(range: whole, replacement: "\"\(text)\"")]))
+            return
+        }
+        position = content
+        report("VK0001", "A typographic quote does not begin a string", from: start, mend: "replace it by `\"` or `'`")
     }
 
     private mutating func punctuation() -> Token.Kind {
@@ -198,7 +231,8 @@ struct Lexer {
             let (symbol, wordForm) = c == 0x26 ? ("&&", "and") : ("||", "or")
             diagnostics.append(
                 Diagnostic(
-                    .error, "VK0002", "`\(symbol)` is not an operator of KQL", at: SourceRange(start, position), mend: "write `\(wordForm)`",
+                    .error, "VK0002", "`\(symbol)` is not an operator of KQL", at: SourceRange(start, position),
+                    mend: "write `\(wordForm)`",
                     fixIts: [.init(range: SourceRange(start, position), replacement: wordForm)]))
             return .punctuation
         default: break
@@ -207,7 +241,9 @@ struct Lexer {
         case 0x28, 0x29, 0x5B, 0x5D, 0x7B, 0x7D, 0x2C, 0x3A, 0x3B, 0x2E, 0x7C, 0x3D, 0x3C, 0x3E, 0x2B, 0x2D, 0x2A, 0x2F, 0x25:
             return .punctuation
         default:
-            let shown = c >= 0x20 && c < 0x7F ? "`\(Character(Unicode.Scalar(c)))`" : "U+00\(c < 16 ? "0" : "")\(String(c, radix: 16, uppercase: true))"
+            let shown =
+                c >= 0x20 && c < 0x7F
+                ? "`\(Character(Unicode.Scalar(c)))`" : "U+00\(c < 16 ? "0" : "")\(String(c, radix: 16, uppercase: true))"
             report("VK0001", "Unexpected character \(shown)", from: start, mend: "remove it, or put the text in quotes")
             return .unknown
         }

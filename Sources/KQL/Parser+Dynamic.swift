@@ -16,7 +16,9 @@ struct DynamicReader {
 
     mutating func read() -> LiteralReader.Outcome {
         skipBlanks()
-        guard position < bytes.endIndex else { return .wrong("`dynamic()` is empty", mend: "write `dynamic(null)`, `dynamic([])` or `dynamic({})`") }
+        guard position < bytes.endIndex else {
+            return .wrong("`dynamic()` is empty", mend: "write `dynamic(null)`, `dynamic([])` or `dynamic({})`")
+        }
         let value = value(depth)
         skipBlanks()
         if let value, position >= bytes.endIndex { return .value(value == .null ? .null(.dynamic) : .dynamic(value)) }
@@ -199,7 +201,9 @@ struct DynamicReader {
             }
         }
         position = start
-        return fail("\(nearby()) is not a value that a dynamic literal can hold", mend: "put text in quotes; to build a value from columns use `pack_array` or `bag_pack`")
+        return fail(
+            "\(nearby()) is not a value that a dynamic literal can hold",
+            mend: "put text in quotes; to build a value from columns use `pack_array` or `bag_pack`")
     }
 
     /// What the parentheses ahead hold, and the place after them; nil if there are none. Only `dynamic` nests.

@@ -83,6 +83,8 @@ extension Parser {
     /// Operators of `level` and tighter ones, by climbing.
     mutating func binary(_ level: Level) -> Expr {
         let start = current.range.lower
+        defer { nesting -= 1 }
+        guard enter() else { return missing(start) }
         var left = unary()
         // The loosest level that may still follow: comparisons do not chain.
         var limit = Level.string.rawValue
@@ -153,7 +155,7 @@ extension Parser {
         let low = binary(.additive)
         if !eat("..") {
             let mend = at(",") || at("and") ? "write `between (low .. high)`" : nil
-            error("VK0011", "`..` is expected between the bounds, not \(shown)", current.range, mend: mend)
+            error("VK0011", "`..` is expected between the bounds, not \(shown)", here, mend: mend)
             if at(",") || at("and") { advance() }
         }
         let high = at(")") ? missing(current.range.lower) : binary(.additive)
@@ -164,8 +166,12 @@ extension Parser {
     // MARK: Operands
 
     mutating func unary() -> Expr {
+        if at("-") || at("+") { return signed() }
+        return postfix()
+    }
+
+    private mutating func signed() -> Expr {
         let start = current.range.lower
-        guard at("-") || at("+") else { return postfix() }
         let negative = at("-")
         // A sign before a number belongs to it.
         let number = token(1)
@@ -186,7 +192,7 @@ extension Parser {
     mutating func postfix() -> Expr {
         let start = current.range.lower
         let root = primary()
-        return postfix(after: root, start)
+        return at(".") || at("[") ? postfix(after: root, start) : root
     }
 
     /// Members, elements and method calls after an operand.
@@ -207,7 +213,9 @@ extension Parser {
                     continue
                 }
                 guard let n = name() else {
-                    error("VK0014", "A property name is expected after `.`, not \(shown)", current.range, mend: "write `['name']` for names with other characters")
+                    error(
+                        "VK0014", "A property name is expected after `.`, not \(shown)", here,
+                        mend: "write `['name']` for names with other characters")
                     return e
                 }
                 if at("("), !n.isQuoted {
@@ -247,33 +255,46 @@ extension Parser {
             } else {
                 items.append(pipeExpression())
             }
-            if eat(",") { continue }
-            if !at(")") {
-                if at("="), let last = items.last, case .name = last.kind {
-                    unexpected()
-                } else {
-                    error("VK0011", "`,` or `)` is expected, not \(shown)", current.range, mend: opening(open))
-                }
-                skipToBoundary(comma: true)
-                if !eat(",") { break }
-            }
-            if index == before { break }
+            if !nextItem(opened: open) || index == before { break }
         }
         close(")", opened: open)
         return items
     }
 
-    private func opening(_ token: Token) -> String? {
-        guard !gaveUp else { return nil }
-        let place = SourceText(source).position(at: token.range.lower)
-        return "the opening bracket is at line \(place.line), column \(place.column)"
+    /// After an item of a list in parentheses: true if another one, or the end, follows.
+    mutating func nextItem(opened: Token) -> Bool {
+        if eat(",") || at(")") { return true }
+        if at("=") {
+            unexpected()
+        } else if !gaveUp {
+            let place = SourceText(source).position(at: opened.range.lower)
+            error(
+                "VK0011", "`,` or `)` is expected, not \(shown)", here,
+                mend: "the opening bracket is at line \(place.line), column \(place.column)")
+        }
+        skipToBoundary(comma: true)
+        return eat(",")
     }
 
     private mutating func primary() -> Expr {
+        switch current.kind {
+        case .identifier: return nameOrCall()
+        case .punctuation where at("("): return parenthesised()
+        default: return leaf()
+        }
+    }
+
+    private mutating func parenthesised() -> Expr {
+        let open = current
+        advance()
+        let inner = pipeExpression()
+        close(")", opened: open)
+        return make(.paren(inner), range(from: open.range.lower))
+    }
+
+    /// Operands that nest nothing.
+    private mutating func leaf() -> Expr {
         let t = current
-        let start = t.range.lower
-        defer { nesting -= 1 }
-        guard enter() else { return missing(start) }
         switch t.kind {
         case .long, .real, .timespan:
             advance()
@@ -282,68 +303,74 @@ extension Parser {
         case .typedLiteral:
             advance()
             return make(.literal(typedValue(t)), t.range)
-        case .identifier: return nameOrCall()
         case .punctuation:
-            if at("(") {
-                let open = t
-                advance()
-                let inner = pipeExpression()
-                close(")", opened: open)
-                return make(.paren(inner), range(from: start))
-            }
             if at("*") {
                 advance()
                 return make(.star, t.range)
             }
-            if at("["), isName(), let n = name() { return make(.name(n), n.range) }
+            if isName(), let n = name() { return make(.name(n), n.range) }
         case .unknown:
             // Reported by the lexer.
             advance()
-            return missing(start)
-        case .endOfText: break
+            return missing(t.range.lower)
+        case .identifier, .endOfText: break
         }
         expectedExpression()
-        return missing(start)
+        return missing(t.range.lower)
     }
 
     private mutating func expectedExpression() {
-        let mend: String? = current.kind == .identifier && Parser.reservedWords.contains(word) ? "a column of this name is written `['\(word)']`" : nil
-        error("VK0010", "An expression is expected, not \(shown)", current.range, mend: mend)
+        let mend: String? =
+            current.kind == .identifier && Parser.reservedWords.contains(word) ? "a column of this name is written `['\(word)']`" : nil
+        error("VK0010", "An expression is expected, not \(shown)", here, mend: mend)
     }
 
     private mutating func nameOrCall() -> Expr {
+        if let special = specialWord() { return special }
         let start = current.range.lower
+        guard let n = name() else { return missing(start) }
+        guard at("(") else { return make(.name(n), n.range) }
+        return call(n, start)
+    }
+
+    private mutating func call(_ n: Name, _ start: Int) -> Expr {
+        let args = arguments(named: true)
+        return make(.call(n, args), range(from: start))
+    }
+
+    /// Words that are no plain name: constants, `typeof`, tables written in place, and those that cannot stand for a value.
+    private mutating func specialWord() -> Expr? {
         switch word {
-        case "true", "True", "TRUE": if word(1) != "(" { return constant(.bool(true)) }
-        case "false", "False", "FALSE": if word(1) != "(" { return constant(.bool(false)) }
+        case "true", "True", "TRUE": return constant(.bool(true))
+        case "false", "False", "FALSE": return constant(.bool(false))
         case "typeof" where word(1) == "(": return typeOf()
-        case "datatable" where opensSchema, "externaldata" where opensSchema, "external_data" where opensSchema:
-            let op = sourceOperator()
-            let query = Query(source: .generator(op), operators: [], range: op.range)
-            return make(.query(query), op.range)
+        case "datatable" where opensSchema, "externaldata" where opensSchema, "external_data" where opensSchema: return inlineTable()
         case "toscalar" where word(1) == "kind" && word(2) == "=" && word(4) == "(",
             "totable" where word(1) == "kind" && word(2) == "=" && word(4) == "(":
             let n = Name(word, range: current.range)
             for _ in 0..<4 { advance() }
-            let args = arguments(named: true)
-            return make(.call(n, args), range(from: start))
+            return call(n, n.range.lower)
+        case "entity_group" where word(1) == "[": return entityGroup()
         case let w where Parser.reservedWords.contains(w) && word(1) != "(":
             expectedExpression()
-            return missing(start)
-        case "entity_group" where word(1) == "[":
-            let n = Name(word, range: current.range)
-            advance()
-            let open = current
-            advance()
-            let items = expressionList { $0.pipeExpression() }
-            close("]", opened: open)
-            return make(.call(n, items), range(from: start))
-        default: break
+            return missing(current.range.lower)
+        default: return nil
         }
-        guard let n = name() else { return missing(start) }
-        guard at("(") else { return make(.name(n), n.range) }
-        let args = arguments(named: true)
-        return make(.call(n, args), range(from: start))
+    }
+
+    private mutating func inlineTable() -> Expr {
+        let op = sourceOperator()
+        return make(.query(Query(source: .generator(op), operators: [], range: op.range)), op.range)
+    }
+
+    private mutating func entityGroup() -> Expr {
+        let n = Name(word, range: current.range)
+        advance()
+        let open = current
+        advance()
+        let items = expressionList { $0.pipeExpression() }
+        close("]", opened: open)
+        return make(.call(n, items), range(from: n.range.lower))
     }
 
     /// After `datatable` or `externaldata`: the schema, or settings before it?
@@ -387,7 +414,9 @@ extension Parser {
         switch t.kind {
         case .long:
             if let v = LiteralReader.long(b, negative: negative) { return .long(v) }
-            error("VK0003", "This number does not fit into 64 bits", t.range, mend: "use `real(\(LiteralReader.text(b)))` or `decimal(\(LiteralReader.text(b)))`")
+            error(
+                "VK0003", "This number does not fit into 64 bits", t.range,
+                mend: "use `real(\(LiteralReader.text(b)))` or `decimal(\(LiteralReader.text(b)))`")
             return .null(.long)
         case .real:
             if let v = LiteralReader.real(b) { return .real(negative ? -v : v) }

@@ -7,7 +7,9 @@ extension Parser {
         if at("-"), word(1) == "-", word(2) == ">" {
             for _ in 0..<3 { advance() }
         } else {
-            error("VK0011", "`-->` is expected after the source column, not \(shown)", current.range, mend: "write `make-graph Source --> Target with Nodes on Id`")
+            error(
+                "VK0011", "`-->` is expected after the source column, not \(shown)", here,
+                mend: "write `make-graph Source --> Target with Nodes on Id`")
         }
         let target = columnPath()
         var nodes: [GraphNodeTable] = []
@@ -70,7 +72,8 @@ extension Parser {
         let start = current.range.lower
         let backward = eat("<")
         func expected(_ parser: inout Parser) -> GraphPatternElement? {
-            parser.error("VK0011", "An edge is expected, not \(parser.shown)", parser.current.range, mend: "write `-[e]->`, `<-[e]-`, `-->` or `--`")
+            parser.error(
+                "VK0011", "An edge is expected, not \(parser.shown)", parser.current.range, mend: "write `-[e]->`, `<-[e]-`, `-->` or `--`")
             parser.skipToBoundary()
             return nil
         }
@@ -99,13 +102,14 @@ extension Parser {
         repeat {
             let isNodes = at("nodes")
             if !isNodes, !at("edges") {
-                error("VK0023", "`graph-to-table` needs `nodes` or `edges`, not \(shown)", current.range, mend: "write `graph-to-table nodes`")
+                error("VK0023", "`graph-to-table` needs `nodes` or `edges`, not \(shown)", here, mend: "write `graph-to-table nodes`")
                 skipToBoundary()
                 break
             }
             advance()
             let n: Name? = eat("as") ? requireName("A name") : nil
-            tables.append(GraphTable(isNodes: isNodes, name: n, parameters: parameters(["with_node_id", "with_source_id", "with_target_id"])))
+            tables.append(
+                GraphTable(isNodes: isNodes, name: n, parameters: parameters(["with_node_id", "with_source_id", "with_target_id"])))
         } while !gaveUp && eat(",")
         return (.graphToTable(tables), [])
     }

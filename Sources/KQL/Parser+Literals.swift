@@ -209,10 +209,13 @@ enum LiteralReader {
             return .wrong("`\(raw)` is not a decimal number", mend: conversionMend(raw, "todecimal"))
         case .datetime:
             if let v = DateTimeText.parse(plain) { return .value(.datetime(v)) }
-            return .wrong("`\(raw)` is not a datetime", mend: conversionMend(raw, "todatetime") ?? "write it as `datetime(2024-03-31 14:30:00)`")
+            return .wrong(
+                "`\(raw)` is not a datetime", mend: conversionMend(raw, "todatetime") ?? "write it as `datetime(2024-03-31 14:30:00)`")
         case .timespan:
             if let v = timespanText(plain) { return .value(.timespan(v)) }
-            return .wrong("`\(raw)` is not a timespan", mend: conversionMend(raw, "totimespan") ?? "write it as `1d`, `90m` or `timespan(1.02:03:04)`")
+            return .wrong(
+                "`\(raw)` is not a timespan", mend: conversionMend(raw, "totimespan") ?? "write it as `1d`, `90m` or `timespan(1.02:03:04)`"
+            )
         case .guid:
             if let v = guid(plain) { return .value(.guid(v)) }
             return .wrong("`\(raw)` is not a guid", mend: conversionMend(raw, "toguid"))

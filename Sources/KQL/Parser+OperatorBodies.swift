@@ -157,7 +157,7 @@ extension Parser {
         let p = parameters(["kind"], strict: true)
         let right: Expr
         if at("on") || endsOperator {
-            error("VK0010", "`\(text)` needs a table to join with, not \(shown)", current.range, mend: "write `\(text) (Table) on column`")
+            error("VK0010", "`\(text)` needs a table to join with, not \(shown)", here, mend: "write `\(text) (Table) on column`")
             right = missing(current.range.lower)
         } else {
             right = tableOperand()
@@ -206,7 +206,9 @@ extension Parser {
             advance()
             advance()
         }
-        guard clause("on", of: "mv-apply", mend: "write `mv-apply x on (where ... | ...)`") else { return (.mvApply(items, limit: limit, body: []), p) }
+        guard clause("on", of: "mv-apply", mend: "write `mv-apply x on (where ... | ...)`") else {
+            return (.mvApply(items, limit: limit, body: []), p)
+        }
         return (.mvApply(items, limit: limit, body: parenthesisedBody()), p)
     }
 
@@ -251,7 +253,9 @@ extension Parser {
                 break
             }
         }
-        if segments.isEmpty { error("VK0027", "A pattern is expected after `with`, not \(shown)", current.range, mend: "write `* \"text\" name:type *`") }
+        if segments.isEmpty {
+            error("VK0027", "A pattern is expected after `with`, not \(shown)", here, mend: "write `* \"text\" name:type *`")
+        }
         return (.parse(e, segments, filters: filters), p)
     }
 
@@ -268,7 +272,9 @@ extension Parser {
     private mutating func rangeSource() -> Body {
         let n = requireName("A column name")
         func part(_ keyword: String, _ parser: inout Parser) -> Expr {
-            guard parser.clause(keyword, of: "range", mend: "write `range x from 1 to 10 step 1`") else { return parser.missing(parser.current.range.lower) }
+            guard parser.clause(keyword, of: "range", mend: "write `range x from 1 to 10 step 1`") else {
+                return parser.missing(parser.current.range.lower)
+            }
             return parser.expression()
         }
         let from = part("from", &self)
@@ -294,7 +300,7 @@ extension Parser {
             values.append(expression())
             if eat(",") { continue }
             if at("]") { break }
-            error("VK0011", "`,` or `]` is expected, not \(shown)", current.range)
+            error("VK0011", "`,` or `]` is expected, not \(shown)", here)
             // A comma was forgotten: the value that follows is still one.
             if index == before || at(";") || at("|") || at(")") || at("}") { break }
         }

@@ -47,12 +47,15 @@ extension Parser {
             skipToBoundary()
             return (.makeSeries(aggregates: aggregates, on: missing(current.range.lower), from: nil, to: nil, step: nil, keys: []), p)
         }
-        let on = namedExpression()
+        // Tighter than `in`, which may follow.
+        let on = isName() && word(nameLength()) == "=" ? namedExpression() : binary(.additive)
         if at("in"), word(1) == "range" {
             advance()
             advance()
             let items = at("(") ? arguments(named: false) : []
-            if items.count != 3 { error("VK0023", "`in range` takes start, end and step", range(from: on.range.upper), mend: "write `in range(a, b, 1h)`") }
+            if items.count != 3 {
+                error("VK0023", "`in range` takes start, end and step", range(from: on.range.upper), mend: "write `in range(a, b, 1h)`")
+            }
             from = items.first
             to = items.count > 1 ? items[1] : nil
             step = items.count > 2 ? items[2] : nil
@@ -98,7 +101,9 @@ extension Parser {
             let e = make(.query(Query(source: .input, operators: operators, range: r)), r)
             bodies.append(n.map { make(.named([$0], e), range(from: start)) } ?? e)
         }
-        if bodies.isEmpty { error("VK0023", "`fork` needs branches in parentheses, not \(shown)", current.range, mend: "write `fork (where a) (where b)`") }
+        if bodies.isEmpty {
+            error("VK0023", "`fork` needs branches in parentheses, not \(shown)", here, mend: "write `fork (where a) (where b)`")
+        }
         return (.fork(bodies), [])
     }
 
@@ -131,7 +136,7 @@ extension Parser {
             guard at(",") else { break }
             advance()
             guard at("top"), word(1) == "-", word(2) == "nested" else {
-                error("VK0023", "`top-nested` is expected after the comma, not \(shown)", current.range)
+                error("VK0023", "`top-nested` is expected after the comma, not \(shown)", here)
                 break
             }
             for _ in 0..<3 { advance() }
@@ -167,7 +172,9 @@ extension Parser {
         let e = expression()
         isSearching = outer
         var columns: [Expr] = []
-        if eat("project") {
+        if at("project"), word(1) == "-", word(2) == "smart" {
+            for _ in 0..<3 { advance() }
+        } else if eat("project") {
             columns = expressionList {
                 let item = $0.namedExpression()
                 // `column: type` asks for a type that tables may lack.
@@ -176,8 +183,6 @@ extension Parser {
                 guard case .name(let n) = item.kind else { return item }
                 return $0.make(.typeOf([TypedName(name: n, type: type, typeRange: r)]), $0.range(from: item.range.lower))
             }
-        } else if at("project"), word(1) == "-", word(2) == "smart" {
-            for _ in 0..<3 { advance() }
         }
         return (.find(in: tables, predicate: e, project: columns), p)
     }
@@ -230,7 +235,7 @@ extension Parser {
             steps.append(scanStep())
             if !eat(";"), !at(")") { break }
         }
-        if steps.isEmpty { error("VK0023", "`scan` needs a step, not \(shown)", current.range, mend: "write `step s: condition;`") }
+        if steps.isEmpty { error("VK0023", "`scan` needs a step, not \(shown)", here, mend: "write `step s: condition;`") }
         close(")", opened: open)
         return (.scan(ScanClause(orderBy: orderBy, partitionBy: partitionBy, declared: declared, steps: steps)), p)
     }

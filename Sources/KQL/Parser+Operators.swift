@@ -26,6 +26,8 @@ extension Parser {
     /// A source and the operators behind its bars; a plain expression if there are none.
     mutating func pipeExpression() -> Expr {
         let start = current.range.lower
+        defer { nesting -= 1 }
+        guard enter() else { return missing(start) }
         let source: Query.Source
         if startsGenerator {
             source = .generator(sourceOperator())
@@ -46,9 +48,7 @@ extension Parser {
             advance()
             if let op = pipedOperator() { out.append(op) }
             while startsForgottenOperator, !gaveUp {
-                error(
-                    "VK0018", "`|` is missing before `\(operatorName().text)`", current.range, mend: "put a `|` before it",
-                    fixIts: [.init(range: SourceRange(current.range.lower, current.range.lower), replacement: "| ")])
+                forgottenBar()
                 if let op = pipedOperator() { out.append(op) }
             }
             if !at("|"), !at(";"), !at(")"), !at("}"), !at("]"), !at(","), !isAtEnd, !isNewStatement {
@@ -57,6 +57,13 @@ extension Parser {
             }
         }
         return out
+    }
+
+    private mutating func forgottenBar() {
+        let r = current.range
+        error(
+            "VK0018", "`|` is missing before `\(operatorName().text)`", r, mend: "put a `|` before it",
+            fixIts: [.init(range: SourceRange(r.lower, r.lower), replacement: "| ")])
     }
 
     private var isNewStatement: Bool { at("let") && isName(1) && word(1 + nameLength(1)) == "=" }
@@ -94,26 +101,33 @@ extension Parser {
     /// One operator after a bar; nil where none could be read (reported, skipped).
     private mutating func pipedOperator() -> Operator? {
         let (text, length) = operatorName()
-        let start = current.range.lower
-        guard length > 0 else {
-            error("VK0012", "An operator is expected after `|`, not \(shown)", current.range)
-            skipToBoundary()
-            return nil
-        }
         guard Parser.operatorNames.contains(text) else {
-            let r = SourceRange(start, token(length - 1).range.upper)
-            let near = Parser.foreignOperators[text.lowercased()] ?? Suggestions.nearest(text, in: Array(Parser.operatorNames))
-            error(
-                "VK0012", "`\(text)` is not an operator", r, mend: near.map { "did you mean `\($0)`?" },
-                fixIts: near.map { [.init(range: r, replacement: $0)] } ?? [])
-            advance()
-            skipToBoundary()
+            unknownOperator(text, length)
             return nil
         }
         if text == "datatable" || text == "externaldata" || text == "print" || text == "range" {
-            error("VK0026", "`\(text)` starts a query; it takes no input", current.range, mend: "use it before the first `|`, or in a `join` or `union`")
+            error(
+                "VK0026", "`\(text)` starts a query; it takes no input", current.range,
+                mend: "use it before the first `|`, or in a `join` or `union`")
         }
         return operatorNode(text, length: length)
+    }
+
+    private mutating func unknownOperator(_ text: String, _ length: Int) {
+        guard length > 0 else {
+            error("VK0012", "An operator is expected after `|`, not \(shown)", here)
+            skipToBoundary()
+            return
+        }
+        let r = SourceRange(current.range.lower, token(length - 1).range.upper)
+        let near =
+            diagnostics.count < Parser.maximumErrors
+            ? Parser.foreignOperators[text.lowercased()] ?? Suggestions.nearest(text, in: Array(Parser.operatorNames)) : nil
+        error(
+            "VK0012", "`\(text)` is not an operator", r, mend: near.map { "did you mean `\($0)`?" },
+            fixIts: near.map { [.init(range: r, replacement: $0)] } ?? [])
+        advance()
+        skipToBoundary()
     }
 
     private mutating func operatorNode(_ text: String, length: Int) -> Operator {
@@ -186,7 +200,9 @@ extension Parser {
             if !isKnown {
                 let near = Suggestions.nearest(text, in: Array(allowed))
                 let known = allowed.sorted().map { "`\($0)`" }.joined(separator: ", ")
-                error("VK0022", "`\(text)` is no setting of this operator", name.range, mend: near.map { "did you mean `\($0)`?" } ?? "it knows \(known)")
+                error(
+                    "VK0022", "`\(text)` is no setting of this operator", name.range,
+                    mend: near.map { "did you mean `\($0)`?" } ?? "it knows \(known)")
             }
             advance()
             out.append(OperatorParameter(name: name, value: parameterValue()))
@@ -200,7 +216,7 @@ extension Parser {
     private mutating func parameterValue() -> Expr {
         if isName(), word != "true", word != "false", let n = name() { return make(.name(n), n.range) }
         if current.kind == .punctuation, !at("-"), !at("+") {
-            error("VK0010", "A value is expected, not \(shown)", current.range)
+            error("VK0010", "A value is expected, not \(shown)", here)
             return missing(current.range.lower)
         }
         return unary()
@@ -220,16 +236,10 @@ extension Parser {
                 // `ycolumns = a, b`: a further value.
                 out.append(OperatorParameter(name: last.name, value: binary(.additive)))
             } else {
-                error("VK0014", "A property `name = value` is expected, not \(shown)", current.range)
+                error("VK0014", "A property `name = value` is expected, not \(shown)", here)
                 skipToBoundary(comma: true)
             }
-            if eat(",") { continue }
-            if !at(")") {
-                error("VK0011", "`,` or `)` is expected, not \(shown)", current.range)
-                skipToBoundary(comma: true)
-                if !eat(",") { break }
-            }
-            if index == before { break }
+            if !nextItem(opened: open) || index == before { break }
         }
         close(")", opened: open)
         return out
@@ -240,7 +250,7 @@ extension Parser {
     /// A clause keyword that must be there; the message names the operator.
     mutating func clause(_ keyword: String, of name: String, mend: String) -> Bool {
         if eat(keyword) { return true }
-        error("VK0023", "`\(name)` needs `\(keyword)` here, not \(shown)", current.range, mend: mend)
+        error("VK0023", "`\(name)` needs `\(keyword)` here, not \(shown)", here, mend: mend)
         return false
     }
 
@@ -281,7 +291,11 @@ extension Parser {
         }
         var e = make(.name(n), n.range)
         // Paths are no column names, but the binder says so better.
-        while at("."), let m = { advance(); return name() }() { e = make(.member(e, m), range(from: start)) }
+        while at("."),
+            let m = {
+                advance(); return name()
+            }()
+        { e = make(.member(e, m), range(from: start)) }
         return e
     }
 

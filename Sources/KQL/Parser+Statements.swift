@@ -12,7 +12,8 @@ extension Parser {
             if at(";") || isAtEnd || (inBody && at("}")) { continue }
             if startsStatement {
                 error(
-                    "VK0019", "`;` is missing before `\(word)`", SourceRange(current.range.lower, current.range.upper), mend: "end the statement above with `;`",
+                    "VK0019", "`;` is missing before `\(word)`", SourceRange(current.range.lower, current.range.upper),
+                    mend: "end the statement above with `;`",
                     fixIts: [.init(range: SourceRange(previousEnd, previousEnd), replacement: ";")])
             } else {
                 unexpected()
@@ -34,7 +35,9 @@ extension Parser {
         } else if current.kind == .string {
             error("VK0013", "Unexpected text \(shown)", r, mend: "is an operator or a comma missing before it?")
         } else {
-            error("VK0013", "Unexpected \(shown)", r, mend: current.kind == .identifier ? "is an operator, a comma or a `|` missing before it?" : nil)
+            error(
+                "VK0013", "Unexpected \(shown)", r,
+                mend: current.kind == .identifier ? "is an operator, a comma or a `|` missing before it?" : nil)
         }
     }
 
@@ -123,13 +126,7 @@ extension Parser {
         while !at(")"), !isAtEnd {
             let before = index
             parameters.append(parameter())
-            if eat(",") { continue }
-            if !at(")") {
-                error("VK0011", "`,` or `)` is expected, not \(shown)", current.range)
-                skipToBoundary(comma: true)
-                if !eat(",") { break }
-            }
-            if index == before { break }
+            if !nextItem(opened: open) || index == before { break }
         }
         close(")", opened: open)
         return parameters

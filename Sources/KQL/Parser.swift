@@ -3,8 +3,9 @@ import Columnar
 /// Recursive descent over the tokens. It never throws and never gives up early, with one exception: text nested beyond
 /// ``maximumNesting``. What is unreadable is reported once and skipped up to the next `|`, `;` or closing bracket.
 struct Parser {
-    /// Brackets, operators in brackets and function bodies within each other. Bounds the stack.
-    static let maximumNesting = 64
+    /// Recursive steps within each other: operands, operators and function bodies, two or three for a pair of brackets. Bounds the
+    /// stack: a release build stays within 512 KiB.
+    static let maximumNesting = 200
     /// Levels of an expression, long chains of `+` included. Bounds the stack of whoever walks the tree.
     static let maximumHeight = 240
     /// Further errors of one text are not told.
@@ -109,6 +110,13 @@ struct Parser {
         return line.count > 24 ? "`\(line.prefix(24))…`" : "`\(line)`"
     }
 
+    /// Where something is missing: the token found instead, or the end of the line above when that stands on a later line.
+    var here: SourceRange {
+        let t = current
+        guard index > 0, bytes[t.triviaStart..<t.range.lower].contains(0x0A) || t.kind == .endOfText else { return t.range }
+        return SourceRange(previousEnd, previousEnd)
+    }
+
     func range(from start: Int) -> SourceRange { SourceRange(start, max(start, previousEnd)) }
 
     // MARK: Reporting
@@ -125,7 +133,9 @@ struct Parser {
     mutating func giveUp() {
         error(
             "VK0016", "The query is nested too deeply", current.range,
-            mend: "at most \(Parser.maximumNesting) levels of brackets and \(Parser.maximumHeight) chained operations are read; split it with `let`")
+            mend:
+                "about \(Parser.maximumNesting / 3) levels of brackets and \(Parser.maximumHeight) chained operations are read; split it with `let`"
+        )
         gaveUp = true
         index = tokens.count - 1
     }
@@ -146,7 +156,7 @@ struct Parser {
             let place = SourceText(source).position(at: opened.range.lower)
             mend = "the opening bracket is at line \(place.line), column \(place.column)"
         }
-        error("VK0011", "`\(text)` is expected\(what.map { " after \($0)" } ?? ""), not \(shown)", current.range, mend: mend)
+        error("VK0011", "`\(text)` is expected\(what.map { " after \($0)" } ?? ""), not \(shown)", here, mend: mend)
         return false
     }
 
@@ -226,7 +236,7 @@ struct Parser {
     /// Reads a name that must be there.
     mutating func requireName(_ what: String) -> Name {
         if let n = name() { return n }
-        error("VK0014", "\(what) is expected, not \(shown)", current.range, mend: "names with other characters are written `['a name']`")
+        error("VK0014", "\(what) is expected, not \(shown)", here, mend: "names with other characters are written `['a name']`")
         return Name("", range: SourceRange(current.range.lower, current.range.lower))
     }
 
@@ -253,7 +263,9 @@ struct Parser {
     mutating func type() -> (type: ScalarType?, range: SourceRange) {
         let r = current.range
         guard current.kind == .identifier else {
-            error("VK0015", "A type is expected, not \(shown)", r, mend: "types are \(ScalarType.allCases.map(\.rawValue).joined(separator: ", "))")
+            error(
+                "VK0015", "A type is expected, not \(shown)", r,
+                mend: "types are \(ScalarType.allCases.map(\.rawValue).joined(separator: ", "))")
             return (nil, SourceRange(r.lower, r.lower))
         }
         let text = word
@@ -279,16 +291,10 @@ struct Parser {
             } else if isName() {
                 columns.append(typedName())
             } else {
-                error("VK0014", "A column name is expected, not \(shown)", current.range)
+                error("VK0014", "A column name is expected, not \(shown)", here)
                 skipToBoundary(comma: true)
             }
-            if eat(",") { continue }
-            if !at(")") {
-                error("VK0011", "`,` or `)` is expected, not \(shown)", current.range)
-                skipToBoundary(comma: true)
-                if !eat(",") { break }
-            }
-            if index == before { break }
+            if !nextItem(opened: open) || index == before { break }
         }
         close(")", opened: open)
         return columns

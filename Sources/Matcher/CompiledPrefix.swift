@@ -52,7 +52,10 @@ final class CompiledPrefix: Sendable {
         func attachKeys() {
             guard !keyed else { return }
             keyed = true
-            current.keys = ContiguousArray(rows.lazy.map { key(Int($0)) })
+            var keys = ContiguousArray<RowKey>()
+            keys.reserveCapacity(rows.count)
+            for r in rows { keys.append(key(Int(r))) }
+            current.keys = keys
         }
         for step in steps {
             guard current.count > 0 else { return nil }
@@ -85,11 +88,6 @@ final class CompiledPrefix: Sendable {
         attachKeys()
         return (current, rows)
     }
-}
-
-/// Prefixes have no sub-queries; asking for one is a broken promise of the splitter.
-struct NoSubqueries: SubqueryResolver {
-    func firstColumn(of plan: Plan) throws -> Column { throw EvaluationError("a row-local expression has a sub-query") }
 }
 
 /// Serves one batch under any name.

@@ -32,10 +32,7 @@ extension RecordState {
     }
 
     private mutating func appendTyped(_ c: vk_cell, _ sink: UnsafeMutablePointer<ColumnSink>) {
-        guard Self.isThere(c) else {
-            if c.type == VK_CELL_BAD_SCALAR { sink.pointee.appendConflict() } else { sink.pointee.appendNull() }
-            return
-        }
+        guard Self.isThere(c) else { return sink.pointee.appendNull() }
         switch sink.pointee.type {
         case .string: sink.pointee.appendNull()
         case .dynamic: appendDynamic(c, sink)

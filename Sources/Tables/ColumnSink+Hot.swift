@@ -254,7 +254,9 @@ struct ColumnSink {
 
     private func copy<T>(_: T.Type, _ n: Int) -> ContiguousArray<T> {
         ContiguousArray(unsafeUninitializedCapacity: n) { buffer, count in
-            if let base = buffer.baseAddress { UnsafeMutableRawPointer(base).copyMemory(from: cells, byteCount: n * MemoryLayout<T>.stride) }
+            if let base = buffer.baseAddress {
+                UnsafeMutableRawPointer(base).copyMemory(from: cells, byteCount: n * MemoryLayout<T>.stride)
+            }
             count = n
         }
     }

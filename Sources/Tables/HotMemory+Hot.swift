@@ -108,20 +108,6 @@ struct Scratch {
 
     mutating func append(_ text: StaticString) { append(Text(text.utf8Start, text.utf8CodeUnitCount)) }
 
-    mutating func append(_ number: Int64) {
-        if number < 0 { append(0x2D) }
-        var digits: (UInt64, Int) = (number.magnitude, 1)
-        var power: UInt64 = 1
-        while digits.0 / power >= 10 {
-            power *= 10
-            digits.1 += 1
-        }
-        for _ in 0..<digits.1 {
-            append(UInt8(truncatingIfNeeded: digits.0 / power % 10) &+ 0x30)
-            power = max(1, power / 10)
-        }
-    }
-
     /// The text between quotes, escaped for JSON.
     mutating func appendQuoted(_ text: Text) {
         append(0x22)

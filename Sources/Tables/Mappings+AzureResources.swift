@@ -30,16 +30,23 @@ enum AzureResourceForms {
     ]
 
     static let diagnostics = Mapping("AzureDiagnostics", diagnosticsColumns) { column in
-        guard WorkspaceCatalog.suffixType(column.name) != nil else { return Source(paths: [["properties", column.name], [column.name]]).exactly }
+        guard WorkspaceCatalog.suffixType(column.name) != nil else {
+            return Source(paths: [["properties", column.name], [column.name]]).exactly
+        }
         return Source(
-            paths: flattenedPaths(String(column.name.dropLast(2))), operation: .suffixed, argument: String(column.name.suffix(1)), exact: true)
+            paths: flattenedPaths(String(column.name.dropLast(2))), operation: .suffixed, argument: String(column.name.suffix(1)),
+            exact: true)
     }
+
+    /// For records whose `properties.log` was unwrapped: `log_s` is its text again.
+    static let diagnosticsWithLog = Mapping("AzureDiagnostics") { $0.name == "log_s" ? .at("properties.log") : diagnostics.source($0) }
 
     static let claimURLs = [
         "http://schemas.microsoft.com/identity/claims/objectidentifier", "http://schemas.microsoft.com/identity/claims/tenantid",
         "http://schemas.microsoft.com/identity/claims/scope", "http://schemas.microsoft.com/claims/authnclassreference",
         "http://schemas.microsoft.com/claims/authnmethodsreferences", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
-        "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier",
+        "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name",
+        "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier",
         "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
         "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/givenname", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/surname",
     ]
@@ -146,10 +153,11 @@ enum AzureResourceForms {
     /// Streams whose category alone names the form.
     static let categories: [(category: String, shape: Shape)] =
         [
-            "AZFWNetworkRule", "AZFWApplicationRule", "AZFWThreatIntel", "AZFWIdpsSignature", "AZFWNatRule", "AZFWDnsQuery", "AZFWFlowTrace",
+            "AZFWNetworkRule", "AZFWApplicationRule", "AZFWThreatIntel", "AZFWIdpsSignature", "AZFWNatRule", "AZFWDnsQuery",
+            "AZFWFlowTrace",
         ].map { ($0.lowercased(), Shape("Azure Firewall, \($0)", time: ["time"], treatment: .azure, [resource($0)])) }
         + [("kube-audit", "AKSAudit"), ("kube-audit-admin", "AKSAuditAdmin")].map {
-            ($0.0, Shape("AKS \($0.0)", time: ["time"], treatment: .azureLog, [resource($0.1, aksColumns), diagnostics]))
+            ($0.0, Shape("AKS \($0.0)", time: ["time"], treatment: .azureLog, [resource($0.1, aksColumns), diagnosticsWithLog]))
         }
         + ["guard", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "cluster-autoscaler", "cloud-controller-manager"].map {
             ($0, Shape("AKS \($0)", time: ["time"], treatment: .azure, [aksControlPlane, diagnostics]))
@@ -165,11 +173,14 @@ enum DefenderForms {
         "AlertEvidence", "AlertInfo", "CloudAppEvents", "DeviceEvents", "DeviceFileCertificateInfo", "DeviceFileEvents",
         "DeviceImageLoadEvents", "DeviceInfo", "DeviceLogonEvents", "DeviceNetworkEvents", "DeviceNetworkInfo", "DeviceProcessEvents",
         "DeviceRegistryEvents", "DeviceTvmSoftwareInventory", "DeviceTvmSoftwareVulnerabilities", "EmailAttachmentInfo", "EmailEvents",
-        "EmailPostDeliveryEvents", "EmailUrlInfo", "IdentityDirectoryEvents", "IdentityLogonEvents", "IdentityQueryEvents", "UrlClickEvents",
+        "EmailPostDeliveryEvents", "EmailUrlInfo", "IdentityDirectoryEvents", "IdentityLogonEvents", "IdentityQueryEvents",
+        "UrlClickEvents",
     ]
 
     static let categories: [(category: String, shape: Shape)] = tables.map { table in
         let mapping = Mapping(table, [:], else: { Source(paths: [["properties", $0.name]]) })
-        return ("advancedhunting-" + table.lowercased(), Shape("Defender XDR, \(table)", time: ["properties.Timestamp", "time"], [mapping]))
+        return (
+            "advancedhunting-" + table.lowercased(), Shape("Defender XDR, \(table)", time: ["properties.Timestamp", "time"], [mapping])
+        )
     }
 }

@@ -81,19 +81,22 @@ enum EntraForms {
     static let time = ["time", "properties.activityDateTime", "properties.createdDateTime"]
 
     /// Streams whose category alone names the form.
-    static let categories: [(category: String, shape: Shape)] = [
-        ("signinlogs", "SigninLogs"), ("noninteractiveusersigninlogs", "AADNonInteractiveUserSignInLogs"),
-        ("serviceprincipalsigninlogs", "AADServicePrincipalSignInLogs"), ("managedidentitysigninlogs", "AADManagedIdentitySignInLogs"),
-        ("adfssigninlogs", "ADFSSignInLogs"),
-    ].map { ($0.0, Shape("Entra sign-in, \($0.1)", time: time, treatment: .azure, [diagnostic($0.1, signInColumns)])) } + [
-        ("provisioninglogs", "AADProvisioningLogs"), ("riskyusers", "AADRiskyUsers"), ("userriskevents", "AADUserRiskEvents"),
-        ("riskyserviceprincipals", "AADRiskyServicePrincipals"), ("serviceprincipalriskevents", "AADServicePrincipalRiskEvents"),
-        ("networkaccesstrafficlogs", "NetworkAccessTraffic"),
-        ("microsoftgraphactivitylogs", "MicrosoftGraphActivityLogs"),
-    ].map {
-        let columns: [String: Source] = $0.1 == "MicrosoftGraphActivityLogs" ? ["DurationMs": .at("properties.durationMs", "durationMs")] : [:]
-        return ($0.0, Shape("Entra, \($0.1)", time: time, treatment: .azure, [diagnostic($0.1, columns)]))
-    }
+    static let categories: [(category: String, shape: Shape)] =
+        [
+            ("signinlogs", "SigninLogs"), ("noninteractiveusersigninlogs", "AADNonInteractiveUserSignInLogs"),
+            ("serviceprincipalsigninlogs", "AADServicePrincipalSignInLogs"), ("managedidentitysigninlogs", "AADManagedIdentitySignInLogs"),
+            ("adfssigninlogs", "ADFSSignInLogs"),
+        ].map { ($0.0, Shape("Entra sign-in, \($0.1)", time: time, treatment: .azure, [diagnostic($0.1, signInColumns)])) }
+        + [
+            ("provisioninglogs", "AADProvisioningLogs"), ("riskyusers", "AADRiskyUsers"), ("userriskevents", "AADUserRiskEvents"),
+            ("riskyserviceprincipals", "AADRiskyServicePrincipals"), ("serviceprincipalriskevents", "AADServicePrincipalRiskEvents"),
+            ("networkaccesstrafficlogs", "NetworkAccessTraffic"),
+            ("microsoftgraphactivitylogs", "MicrosoftGraphActivityLogs"),
+        ].map {
+            let columns: [String: Source] =
+                $0.1 == "MicrosoftGraphActivityLogs" ? ["DurationMs": .at("properties.durationMs", "durationMs")] : [:]
+            return ($0.0, Shape("Entra, \($0.1)", time: time, treatment: .azure, [diagnostic($0.1, columns)]))
+        }
 
     static let auditShape = Shape("Entra audit", time: time, treatment: .azure, [audit])
     static let auditGraphShape = Shape("Entra audit, Microsoft Graph form", time: ["activityDateTime"], [auditGraph])

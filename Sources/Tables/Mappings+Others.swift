@@ -52,7 +52,8 @@ enum AWSForms {
     static let trailEnvelopeShape = Shape("CloudTrail in an EventBridge envelope", time: ["detail.eventTime", "time"], [trailEnvelope])
     static let trailTextShape = Shape("CloudTrail as lookup-events returns it", time: ["EventTime"], treatment: .cloudTrailText, [trail])
     static let guardDutyShape = Shape(
-        "GuardDuty", time: ["updatedAt", "createdAt"], [mapping("AWSGuardDuty", guardDutyColumns, below: [], constants: guardDutyConstants)])
+        "GuardDuty", time: ["updatedAt", "createdAt"], [mapping("AWSGuardDuty", guardDutyColumns, below: [], constants: guardDutyConstants)]
+    )
     static let guardDutyEnvelopeShape = Shape(
         "GuardDuty in an EventBridge envelope", time: ["detail.updatedAt", "time"],
         [mapping("AWSGuardDuty", guardDutyColumns, below: ["detail"], constants: guardDutyConstants)])
@@ -89,7 +90,8 @@ enum SecurityAlertForms {
     static let graph2 = Mapping(
         "SecurityAlert",
         [
-            "StartTime": .at("firstActivityDateTime"), "EndTime": .at("lastActivityDateTime"), "ProcessingEndTime": .at("lastUpdateDateTime"),
+            "StartTime": .at("firstActivityDateTime"), "EndTime": .at("lastActivityDateTime"),
+            "ProcessingEndTime": .at("lastUpdateDateTime"),
             "AlertName": .at("title"), "DisplayName": .at("title"), "AlertType": .at("detectorId"),
             "AlertSeverity": .at("severity", operation: .capitalized), "Description": .at("description"), "SystemAlertId": .at("id"),
             "VendorOriginalId": .at("providerAlertId"), "ProviderName": .at("detectionSource", "serviceSource"),

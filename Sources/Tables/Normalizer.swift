@@ -62,6 +62,9 @@ public struct RecordProblem: Error, Sendable, Hashable, CustomStringConvertible 
     }
 
     init(reason: String) { self.reason = reason }
+
+    /// A record whose brackets do not balance or close.
+    public static let unbalanced = RecordProblem(VK_JSON_UNBALANCED)
 }
 
 /// What the normaliser keeps about one stream of records between chunks. Belongs to one stream, in record order.
@@ -135,8 +138,8 @@ public final class Normalizer: Sendable {
         self.init(catalog: catalog, needs: tables, options: options)
     }
 
-    /// The state of a new stream. `path` gives the custom table's name; `table` is the table that the user named for this stream: records of
-    /// a native form which fills it are mapped, all others are taken as its rows.
+    /// The state of a new stream. `path` gives the custom table's name; `table` is the table that the user named for this stream: records
+    /// of a native form which fills it are mapped, all others are taken as its rows.
     public func stream(path: String?, table: String? = nil) -> StreamState {
         var state = StreamState(configuredTable: table, customTable: Self.customTable(path: path ?? "stdin"))
         state.customShape = plan.view.ids.row
@@ -161,7 +164,9 @@ public final class Normalizer: Sendable {
         while let dot = stem.lastIndex(of: "."), dot > stem.startIndex, extensions.contains(stem[stem.index(after: dot)...].lowercased()) {
             stem = String(stem[..<dot])
         }
-        let name = String(stem.unicodeScalars.map { c in c.isASCII && (c.properties.isAlphabetic || c.properties.numericType != nil) ? Character(c) : "_" })
+        let name = String(
+            stem.unicodeScalars.map { c in c.isASCII && (c.properties.isAlphabetic || c.properties.numericType != nil) ? Character(c) : "_"
+            })
         let safe = name.first.map { $0.isNumber } ?? true ? "T" + name : name
         return safe.hasSuffix("_CL") ? safe : safe + "_CL"
     }
@@ -172,7 +177,8 @@ public final class Normalizer: Sendable {
 
 /// Rows of one table from one chunk.
 ///
-/// The batch's cells are copies; `offsets` and `lengths` refer to the chunk, which must still be there when raw bytes or keys are asked for.
+/// The batch's cells are copies; `offsets` and `lengths` refer to the chunk, which must still be there when raw bytes or keys are
+/// asked for.
 public struct TableBatch: Sendable {
     /// Index into `Normalizer.tables`.
     public let table: Int

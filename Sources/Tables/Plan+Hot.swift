@@ -108,16 +108,16 @@ private final class TrieBuilder {
         let key = Key(keys: exact ? keys : keys.map { $0.lowercased() }, exact: exact)
         if let known = leaves[key] { return known }
         guard let trie, !keys.isEmpty else { return nil }
-        let bytes = keys.map { Array($0.utf8) }
-        let flat = bytes.flatMap { $0 } + [0]
-        let lengths = bytes.map(\.count)
-        let added = flat.withUnsafeBufferPointer { buffer -> Int32 in
+        let flat: [UInt8] = Array(keys.joined().utf8) + [0]
+        let lengths: [Int] = keys.map { $0.utf8.count }
+        let added = flat.withUnsafeBufferPointer { (buffer: UnsafeBufferPointer<UInt8>) -> Int32 in
             var at = 0
-            let segments: [UnsafePointer<UInt8>?] = lengths.map { n in
-                defer { at += n }
-                return buffer.baseAddress.map { $0 + at }
+            var segments: [UnsafePointer<UInt8>?] = []
+            for n in lengths {
+                segments.append(buffer.baseAddress.map { $0 + at })
+                at += n
             }
-            return vk_trie_add(trie, segments, lengths, keys.count, UInt32(count), exact ? 0 : UInt32(VK_TRIE_IGNORE_CASE.rawValue))
+            return vk_trie_add(trie, segments, lengths, keys.count, UInt32(count), exact ? 0 : UInt32(VK_TRIE_IGNORE_CASE))
         }
         guard added >= 0 else { return nil }
         leaves[key] = added
@@ -132,11 +132,11 @@ final class NormalizerPlan: @unchecked Sendable {
     /// Names for counting; needed tables come first, in the order of `tables`.
     let countedNames: [String]
     let options: NormalizerOptions
-    private(set) var shapeNames: [String] = []
-    private(set) var shapeTables: [[String]] = []
+    let shapeNames: [String]
+    let shapeTables: [[String]]
 
     let view: PlanView
-    private var tries: [OpaquePointer] = []
+    private let tries: [OpaquePointer]
     private let maps: [ByteMap]
 
     init(catalog: WorkspaceCatalog, tables: [NormalizedTable], options: NormalizerOptions) {
@@ -156,6 +156,7 @@ final class NormalizerPlan: @unchecked Sendable {
         var mapNames: [String] = []
         var maps: [ByteMap] = []
         var tries: [OpaquePointer] = []
+        var forms: [(name: String, tables: [String])] = []
 
         func constant(_ text: String) -> Int32 {
             if let i = constants.firstIndex(of: text) { return Int32(i) }
@@ -215,8 +216,7 @@ final class NormalizerPlan: @unchecked Sendable {
                     trie: trie, cellCount: builder === bare ? -1 : Int(builder.count), firstTime: time.0, timeCount: time.1,
                     firstTarget: firstTarget, targetCount: Int32(targets.count) - firstTarget, treatment: shape.treatment,
                     counted: (fills.first ?? -1, fills.count > 1 ? fills[1] : -1)))
-            shapeNames.append(shape.name)
-            shapeTables.append(shape.mappings.map(\.table))
+            forms.append((shape.name, shape.mappings.map(\.table)))
             return Int32(shapes.count - 1)
         }
 
@@ -241,6 +241,8 @@ final class NormalizerPlan: @unchecked Sendable {
         for trie in tries { _ = vk_trie_freeze(trie) }
         self.tries = tries
         self.maps = maps
+        shapeNames = forms.map(\.name)
+        shapeTables = forms.map(\.tables)
         view = PlanView(
             shapes: shapes, targets: targets, columns: columns, leaves: leaves, constants: constants, maps: maps, rows: rows,
             categories: ByteMap(categories), types: ByteMap(names.enumerated().map { ($1, Int32($0)) }), ids: ids)
@@ -287,7 +289,8 @@ struct PlanView {
     let maximumCells: Int
 
     init(
-        shapes: [CompiledShape], targets: [CompiledTarget], columns: [CompiledColumn], leaves: [Int32], constants: [String], maps: [ByteMap],
+        shapes: [CompiledShape], targets: [CompiledTarget], columns: [CompiledColumn], leaves: [Int32], constants: [String],
+        maps: [ByteMap],
         rows: [Int32], categories: ByteMap, types: ByteMap, ids: ShapeIDs
     ) {
         func copy<T>(_ array: [T]) -> UnsafeMutablePointer<T> {

@@ -10,7 +10,9 @@ extension RecordState {
         if isString(.type) {
             let name = text(cell(.type))
             let table = view.types.find(name)
-            if table >= 0 { return row(table, view.rows[Int(table)]) }
+            // Names that other producers use for their own types count only on rows that are certainly ours.
+            let isCommonWord = name.isFolded("event") || name.isFolded("operation") || name.isFolded("usage")
+            if table >= 0, !isCommonWord || isThere(.timeGenerated) { return row(table, view.rows[Int(table)]) }
             if name.hasSuffix("_CL") { return row(-1, view.ids.row) }
         }
         let native = isThere(.timeGenerated) ? alertExport() : nativeForm()
@@ -46,7 +48,7 @@ extension RecordState {
             let shape = azureForm()
             if shape >= 0 { return shape }
         }
-        if cell(.eventSource).type != VK_CELL_MISSING, isThere(.eventVersion), isThere(.awsRegion) { return ids.trail }
+        if isThere(.eventSource), isThere(.eventVersion), isThere(.awsRegion) { return ids.trail }
         return otherForm()
     }
 
@@ -60,7 +62,9 @@ extension RecordState {
         switch found {
         case ShapeIDs.activityCategory:
             // Activity of a subscription, of a management group or the tenant root; an event category settles it.
-            if isThere(.eventCategory) || resource.startsFolded("/subscriptions/") || resource.startsFolded("/providers/") { return ids.activity }
+            if isThere(.eventCategory) || resource.startsFolded("/subscriptions/") || resource.startsFolded("/providers/") {
+                return ids.activity
+            }
         case ShapeIDs.auditCategory:
             if resource.startsFolded("/tenants/") { return ids.audit }
             if resource.isEmpty, text(cell(.category)).isFolded("auditlogs") { return ids.audit }
@@ -84,7 +88,9 @@ extension RecordState {
         let ids = view.ids
         if cell(.operationName).type == VK_CELL_OBJECT, isThere(.eventTimestamp) { return ids.activityREST }
         // The oldest Activity records have no category.
-        if !isThere(.category), isThere(.time), isThere(.operationName), isString(.resourceID), isThere(.eventCategory) || isThere(.authorization) {
+        if !isThere(.category), isThere(.time), isThere(.operationName), isString(.resourceID),
+            isThere(.eventCategory) || isThere(.authorization)
+        {
             return ids.activity
         }
         if isString(.detailType), cell(.detail).type == VK_CELL_OBJECT {

@@ -1,11 +1,12 @@
 import CKernels
 import Columnar
+import KQL
 
 // Hot file: the state of the record loop, as one trivial struct behind a pointer that the session owns. A struct behind a pointer, because
 // stored properties of a class pay for exclusivity checks at each access.
 //
-// Invariants. `cells` has `view.maximumCells` entries; after a successful extraction with the trie of shape S, cells [0, S.cellCount) are set
-// and every slice in them lies in `[base, base + length)`. `base` is the chunk or one of the two rewrite buffers; 64 bytes behind
+// Invariants. `cells` has `view.maximumCells` entries; after a successful extraction with the trie of shape S, cells [0, S.cellCount) are
+// set and every slice in them lies in `[base, base + length)`. `base` is the chunk or one of the two rewrite buffers; 64 bytes behind
 // `base + length` are readable. Texts made by `text(_:)` are valid until the next call of it.
 
 /// The rows of one needed table that are being filled.
@@ -72,8 +73,6 @@ struct TableBuilder {
     }
 }
 
-
-
 /// What a record turned out to be.
 enum RecordKind { case known, row, custom }
 
@@ -107,6 +106,7 @@ struct RecordState {
     var scratch = Scratch()
     var build = Scratch()
     var resourceText = Scratch(capacity: 1024)
+    var quoted = Scratch(capacity: 1024)
     var rewriteA = Scratch(capacity: 65_536)
     var rewriteB = Scratch(capacity: 65_536)
     var flow = FlowTuple()
@@ -133,7 +133,7 @@ struct RecordState {
         for i in 0..<tableCount { builders[i].free() }
         builders.deallocate()
         counts.deallocate()
-        for s in [scratch, build, resourceText, rewriteA, rewriteB] { s.free() }
+        for s in [scratch, build, resourceText, quoted, rewriteA, rewriteB] { s.free() }
         flowWork.free()
     }
 
@@ -208,16 +208,37 @@ struct RecordState {
 
     /// Makes the rows of one record. `capacity`: readable bytes from `p` on.
     mutating func add(_ p: UnsafePointer<UInt8>, _ n: Int, capacity: Int, offset: UInt32, _ stream: inout StreamState) -> vk_json_status {
+        let status = prepare(p, n, capacity: capacity, &stream)
+        guard status == VK_JSON_OK else { return status }
+        chunkOffset = offset
+        let shape = stream.shape
+        count(shape, &stream)
+        findTime(shape, &stream)
+        let compiled = view.shapes[Int(shape)]
+        for t in 0..<Int(compiled.targetCount) {
+            let target = view.targets[Int(compiled.firstTarget) &+ t]
+            switch compiled.treatment {
+            case .nsgFlow, .vnetFlow: addFlows(target, virtualNetwork: compiled.treatment == .vnetFlow)
+            default: addRow(target, child: -1)
+            }
+        }
+        return VK_JSON_OK
+    }
+
+    /// Checks, recognises and extracts a record: `cells`, `kind`, `counted` and `stream.shape` are set.
+    @inline(__always)
+    mutating func prepare(_ p: UnsafePointer<UInt8>, _ n: Int, capacity: Int, _ stream: inout StreamState) -> vk_json_status {
         base = p
         length = n
         original = Text(p, n)
-        chunkOffset = offset
         resourceReady = false
         var current = stream.shape
         if current < 0 || current >= Int32(view.shapeCount) { current = view.ids.row }
         let status = vk_json_extract(parser, view.shapes[Int(current)].trie, p, n, capacity, cells, view.shapes[Int(current)].cellCount)
         guard status == VK_JSON_OK else { return status }
-        if isString(.properties) || isString(.identity), !isThere(.timeGenerated), !isThere(.type), isThere(.category) || isThere(.resourceID) {
+        if isString(.properties) || isString(.identity), !isThere(.timeGenerated), !isThere(.type),
+            isThere(.category) || isThere(.resourceID)
+        {
             unwrap(.properties, current)
             unwrap(.identity, current)
         }
@@ -233,16 +254,6 @@ struct RecordState {
         case .none, .azure, .nsgFlow, .vnetFlow: break
         }
         stream.shape = shape
-        count(shape, &stream)
-        findTime(shape, &stream)
-        let compiled = view.shapes[Int(shape)]
-        for t in 0..<Int(compiled.targetCount) {
-            let target = view.targets[Int(compiled.firstTarget) &+ t]
-            switch compiled.treatment {
-            case .nsgFlow, .vnetFlow: addFlows(target, virtualNetwork: compiled.treatment == .vnetFlow)
-            default: addRow(target, child: -1)
-            }
-        }
         return VK_JSON_OK
     }
 
@@ -307,7 +318,9 @@ struct RecordState {
         let c = cell(d)
         guard Self.isString(c), c.length >= 2, c.offset >= 1 else { return }
         let inner = text(c)
-        guard let first = jsonStart(inner), first == 0x7B || first == 0x5B, vk_json_validate(inner.p, inner.n, 128) == VK_JSON_OK else { return }
+        guard let first = jsonStart(inner), first == 0x7B || first == 0x5B, vk_json_validate(inner.p, inner.n, 128) == VK_JSON_OK else {
+            return
+        }
         let before = raw(vk_cell(offset: 0, length: c.offset - 1, type: VK_CELL_STRING, integer: 0, real: 0))
         let end = Int(c.offset) + Int(c.length) + 1
         let after = Text(base + end, length - end)

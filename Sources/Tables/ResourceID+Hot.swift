@@ -52,5 +52,21 @@ struct ResourceParts {
         }
     }
 
+    enum Part { case subscription, group, provider, typed, name }
+
+    /// A part of the text that was parsed; empty when there is none.
+    @inline(__always)
+    subscript(part: Part, of text: Text) -> Text {
+        let range =
+            switch part {
+            case .subscription: subscription
+            case .group: group
+            case .provider: provider
+            case .typed: typed
+            case .name: name
+            }
+        return text.part(range.start, range.count)
+    }
+
     private enum Keyword { case none, subscription, group, provider }
 }

@@ -4,18 +4,21 @@ import KQL
 /// Every native form, by the way it is recognised.
 enum ShapeRegistry {
     /// Forms that the recogniser names itself.
-    static var named: [(WritableKeyPath<ShapeIDs, Int32>, Shape)] { [
-        (\.activity, AzureActivityForms.shapes[0]), (\.activityREST, AzureActivityForms.shapes[1]), (\.audit, EntraForms.auditShape),
-        (\.auditGraph, EntraForms.auditGraphShape), (\.signInGraph, EntraForms.signInGraphShape),
-        (\.keyVault, AzureResourceForms.keyVaultShape), (\.diagnostics, AzureResourceForms.diagnosticsShape),
-        (\.nsgFlow, FlowForms.nsgShape), (\.vnetFlow, FlowForms.vnetShape), (\.trail, AWSForms.trailShape),
-        (\.trailEnvelope, AWSForms.trailEnvelopeShape), (\.trailText, AWSForms.trailTextShape), (\.guardDuty, AWSForms.guardDutyShape),
-        (\.guardDutyEnvelope, AWSForms.guardDutyEnvelopeShape), (\.office, OfficeForms.shape),
-        (\.alertExport, SecurityAlertForms.exportShape), (\.alertGraph2, SecurityAlertForms.graph2Shape),
-        (\.alertGraph1, SecurityAlertForms.graph1Shape), (\.gcp, GCPForms.shape),
-        (\.storageBlob, AzureResourceForms.storage("StorageBlobLogs")), (\.storageFile, AzureResourceForms.storage("StorageFileLogs")),
-        (\.storageQueue, AzureResourceForms.storage("StorageQueueLogs")), (\.storageTable, AzureResourceForms.storage("StorageTableLogs")),
-    ] }
+    static var named: [(WritableKeyPath<ShapeIDs, Int32>, Shape)] {
+        [
+            (\.activity, AzureActivityForms.shapes[0]), (\.activityREST, AzureActivityForms.shapes[1]), (\.audit, EntraForms.auditShape),
+            (\.auditGraph, EntraForms.auditGraphShape), (\.signInGraph, EntraForms.signInGraphShape),
+            (\.keyVault, AzureResourceForms.keyVaultShape), (\.diagnostics, AzureResourceForms.diagnosticsShape),
+            (\.nsgFlow, FlowForms.nsgShape), (\.vnetFlow, FlowForms.vnetShape), (\.trail, AWSForms.trailShape),
+            (\.trailEnvelope, AWSForms.trailEnvelopeShape), (\.trailText, AWSForms.trailTextShape), (\.guardDuty, AWSForms.guardDutyShape),
+            (\.guardDutyEnvelope, AWSForms.guardDutyEnvelopeShape), (\.office, OfficeForms.shape),
+            (\.alertExport, SecurityAlertForms.exportShape), (\.alertGraph2, SecurityAlertForms.graph2Shape),
+            (\.alertGraph1, SecurityAlertForms.graph1Shape), (\.gcp, GCPForms.shape),
+            (\.storageBlob, AzureResourceForms.storage("StorageBlobLogs")), (\.storageFile, AzureResourceForms.storage("StorageFileLogs")),
+            (\.storageQueue, AzureResourceForms.storage("StorageQueueLogs")),
+            (\.storageTable, AzureResourceForms.storage("StorageTableLogs")),
+        ]
+    }
 
     /// Forms whose category is enough.
     static let byCategory: [(category: String, shape: Shape)] =

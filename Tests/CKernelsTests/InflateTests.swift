@@ -44,13 +44,15 @@ import Testing
 
     @Test(arguments: gzipKinds)
     func damageIsSeen(kind: vk_inflate_kind) throws {
-        let packed = try gzip(logText(2000))
+        let text = logText(2000)
+        let packed = try gzip(text)
         for index in packed.indices where index > 9 || index < 4 {
             var damaged = packed
             damaged[index] ^= 0x10
             // A flag bit may turn a header field on: then the data differs or ends early.
             let result = Inflated.of(kind, damaged)
-            #expect(result.status != VK_INFLATE_MEMBER_END, "byte \(index)")
+            // The padding bits behind the last block mean nothing.
+            #expect(result.status != VK_INFLATE_MEMBER_END || result.output == text, "byte \(index)")
         }
         var wrongCheck = packed
         wrongCheck[packed.count - 6] ^= 1

@@ -40,7 +40,8 @@ func logText(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     var random = Random(state: seed)
     var out: [UInt8] = []
     while out.count < count {
-        out += Array("{\"time\":\"2026-03-02T10:00:0\(random.below(10))Z\",\"id\":\(random.next()),\"user\":\"u\(random.below(50))\"}\n".utf8)
+        out += Array(
+            "{\"time\":\"2026-03-02T10:00:0\(random.below(10))Z\",\"id\":\(random.next()),\"user\":\"u\(random.below(50))\"}\n".utf8)
     }
     return Array(out.prefix(count))
 }
@@ -54,7 +55,8 @@ struct Inflated: Equatable {
 
 extension Inflated {
     /// Feeds `input` in pieces of `inSize`, with `outSize` bytes of room, through all members.
-    static func run(_ inflater: OpaquePointer, _ input: [UInt8], inSize: Int = .max, outSize: Int = 4096, members: Bool = true) -> Inflated {
+    static func run(_ inflater: OpaquePointer, _ input: [UInt8], inSize: Int = .max, outSize: Int = 4096, members: Bool = true) -> Inflated
+    {
         var result = Inflated()
         var room = [UInt8](repeating: 0, count: outSize)
         while true {

@@ -25,7 +25,7 @@ size_t vk_count_newlines(const uint8_t *bytes, size_t len);
 //   When the listed array is empty, the whole object is a record with the flag VK_FRAME_FLAG_EMPTY_ENVELOPE: the caller decides.
 // At top level only `{` and `[` begin a value.
 //
-// Recovery. Every byte of the stream that is not blank, a separator or envelope syntax lies in exactly one event.
+// Recovery. A byte lies in at most one event; those in none are blanks, separators, byte order marks and the syntax of containers.
 // - At top level a byte that cannot begin a value: GARBAGE up to the line's end.
 // - A line feed inside a string (never legal in JSON): UNCLOSED_STRING up to the line's end; then everything up to the next line that
 //   begins with `{` or `[` at column 0 is GARBAGE.

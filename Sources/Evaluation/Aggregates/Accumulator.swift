@@ -11,7 +11,8 @@ struct AggregateInput {
 
     func gather(_ rows: ContiguousArray<Int32>) -> AggregateInput {
         AggregateInput(
-            rows: rows.count, groups: ContiguousArray(rows.lazy.map { groups[Int($0)] }), order: ContiguousArray(rows.lazy.map { order[Int($0)] }))
+            rows: rows.count, groups: ContiguousArray(rows.lazy.map { groups[Int($0)] }),
+            order: ContiguousArray(rows.lazy.map { order[Int($0)] }))
     }
 }
 

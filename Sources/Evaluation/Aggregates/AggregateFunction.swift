@@ -28,7 +28,8 @@ public struct AggregateFunction: Sendable {
         var parameters = signature.parameters
         parameters.insert(SignatureParameter("predicate", .bool), at: min(position, parameters.count))
         let base = make
-        return AggregateFunction(name, parameters, variadic: signature.isVariadic, signature.result, naming, aliases: aliases, summary) { setup in
+        return AggregateFunction(name, parameters, variadic: signature.isVariadic, signature.result, naming, aliases: aliases, summary) {
+            setup in
             FilteredAccumulator(try base(setup.removing(position)), predicate: position)
         }
     }
@@ -40,22 +41,24 @@ public enum AggregateRegistry {
     public static let functions: [AggregateFunction] = all.sorted { $0.signature.name < $1.signature.name }
 
     private static let byName: [String: AggregateFunction] = {
-        var out: [String: AggregateFunction] = [:]
+        var table: [String: AggregateFunction] = [:]
         for f in functions {
-            out[f.signature.name] = f
-            for a in f.aliases { out[a] = f }
+            for name in [f.signature.name] + f.aliases {
+                assert(table[name] == nil, "AggregateRegistry: \(name) twice")
+                table[name] = f
+            }
         }
-        return out
+        return table
     }()
+
+    /// Every callable name, sorted.
+    public static let names: [String] = byName.keys.sorted()
 
     /// The function of a name or alias; exact case.
     public static func function(_ name: String) -> AggregateFunction? { byName[name] }
 
     /// The signature of a name or alias; exact case.
     public static func signature(_ name: String) -> AggregateSignature? { byName[name]?.signature }
-
-    /// Every callable name, sorted.
-    public static let names: [String] = byName.keys.sorted()
 
     /// Why an aggregate of Kusto cannot be executed; nil if it can, or if there is none of that name.
     public static func refusal(_ name: String) -> String? { refusals[name] }
@@ -64,8 +67,7 @@ public enum AggregateRegistry {
         let sketches = "stored sketches are not supported; aggregate the rows with dcount or percentile instead"
         return [
             "hll": sketches, "hll_if": sketches, "hll_merge": sketches, "tdigest": sketches, "tdigest_merge": sketches,
-            "merge_tdigest": sketches, "percentrank_tdigest": sketches,
-            "buildschema": "schema inference over dynamic values is not supported",
+            "merge_tdigest": sketches, "buildschema": "schema inference over dynamic values is not supported",
         ]
     }()
 

@@ -56,7 +56,9 @@ extension AggregateRegistry {
             "avg", [parameter("expr", .summable)], meanType, .prefixed("avg"), "The mean of the values that are not null."
         ) { SumAccumulator($0, average: true) }
         func binary(_ name: String, _ operation: BinaryAllAccumulator.Operation, _ text: String) -> AggregateFunction {
-            AggregateFunction(name, [parameter("expr", .integer)], .type(.long), .prefixed(name), text) { _ in BinaryAllAccumulator(operation) }
+            AggregateFunction(name, [parameter("expr", .integer)], .type(.long), .prefixed(name), text) { _ in
+                BinaryAllAccumulator(operation)
+            }
         }
         return [
             sum, sum.filtered("sumif", .prefixed("sumif"), predicate: 1, "The sum over the rows where the predicate holds."),
@@ -68,17 +70,23 @@ extension AggregateRegistry {
     }()
 
     private static let extremes: [AggregateFunction] = {
-        let least = AggregateFunction("min", [parameter("expr", .any)], .argument(0), .prefixed("min"), "The least value that is not null.") {
+        let least = AggregateFunction("min", [parameter("expr", .any)], .argument(0), .prefixed("min"), "The least value that is not null.")
+        {
             ExtremeAccumulator($0, greatest: false)
         }
-        let greatest = AggregateFunction("max", [parameter("expr", .any)], .argument(0), .prefixed("max"), "The greatest value that is not null.") {
+        let greatest = AggregateFunction(
+            "max", [parameter("expr", .any)], .argument(0), .prefixed("max"), "The greatest value that is not null."
+        ) {
             ExtremeAccumulator($0, greatest: true)
         }
         let returned = [parameter("expr", .any), parameter("returned", .any, optional: true)]
         let any = AggregateFunction(
             "take_any", [parameter("expr", .any)], variadic: true, .argument(0), .columns, aliases: ["any"],
             "The first row of the group, in row order; for a single column the first that is not null."
-        ) { $0.argumentTypes.count > 1 ? WinnerAccumulator($0, choice: .any) : AnyAccumulator($0) }
+        ) { setup -> any Accumulator in
+            if setup.argumentTypes.count > 1 { return WinnerAccumulator(setup, choice: .any) }
+            return AnyAccumulator(setup)
+        }
         return [
             least, least.filtered("minif", .prefixed("minif"), predicate: 1, "The least value where the predicate holds."),
             greatest, greatest.filtered("maxif", .prefixed("maxif"), predicate: 1, "The greatest value where the predicate holds."),
@@ -103,17 +111,20 @@ extension AggregateRegistry {
 
     private static let collections: [AggregateFunction] = {
         let parameters = [parameter("expr", .any), parameter("maxSize", .constantInteger, optional: true)]
-        let list = AggregateFunction("make_list", parameters, .type(.dynamic), .prefixed("list"), "The values as an array, in row order; nulls are left out.") {
+        let list = AggregateFunction(
+            "make_list", parameters, .type(.dynamic), .prefixed("list"), "The values as an array, in row order; nulls are left out."
+        ) {
             try ListAccumulator($0, keepsNulls: false)
         }
         let set = AggregateFunction(
             "make_set", parameters, .type(.dynamic), .prefixed("set"), "The distinct values as an array; the elements of arrays one by one."
         ) { try SetAccumulator($0) }
         let bag = AggregateFunction(
-            "make_bag", [parameter("expr", .dynamic), parameter("maxSize", .constantInteger, optional: true)], .type(.dynamic), .prefixed("bag"),
+            "make_bag", [parameter("expr", .dynamic), parameter("maxSize", .constantInteger, optional: true)], .type(.dynamic),
+            .prefixed("bag"),
             aliases: ["make_dictionary"], "The properties of all bags as one bag; of several values of a key the first in row order."
         ) { try BagAccumulator($0) }
-        func legacy(_ setup: AggregateSetup) -> AggregateSetup {
+        @Sendable func legacy(_ setup: AggregateSetup) -> AggregateSetup {
             guard setup.constant(1) == nil else { return setup }
             return AggregateSetup(
                 name: setup.name, argumentTypes: setup.argumentTypes, constants: [setup.constant(0), .long(legacySize)],
@@ -125,7 +136,8 @@ extension AggregateRegistry {
             set.filtered("make_set_if", .prefixed("set"), predicate: 1, "make_set over the rows where the predicate holds."),
             bag.filtered("make_bag_if", .prefixed("bag"), predicate: 1, "make_bag over the rows where the predicate holds."),
             AggregateFunction(
-                "make_list_with_nulls", [parameter("expr", .any)], .type(.dynamic), .prefixed("list"), "The values as an array, nulls included."
+                "make_list_with_nulls", [parameter("expr", .any)], .type(.dynamic), .prefixed("list"),
+                "The values as an array, nulls included."
             ) { try ListAccumulator($0, keepsNulls: true) },
             AggregateFunction("makelist", parameters, .type(.dynamic), .prefixed("list"), "make_list, by default of at most 128 values.") {
                 try ListAccumulator(legacy($0), keepsNulls: false)
@@ -151,11 +163,14 @@ extension AggregateRegistry {
             AggregateFunction(
                 "percentiles_array", [value, rank], variadic: true, .type(.dynamic), .prefixed("percentiles"), "Percentiles as an array."
             ) { try PercentileAccumulator($0, shape: .array, weighted: false) },
-            AggregateFunction("percentilew", [value, weight, rank], type(0), .percentiles, "A percentile of values that stand for several.") {
+            AggregateFunction(
+                "percentilew", [value, weight, rank], type(0), .percentiles, "A percentile of values that stand for several."
+            ) {
                 try PercentileAccumulator($0, shape: .columns, weighted: true)
             },
             AggregateFunction(
-                "percentilesw", [value, weight, rank], variadic: true, type(0), .percentiles, "Percentiles of values that stand for several."
+                "percentilesw", [value, weight, rank], variadic: true, type(0), .percentiles,
+                "Percentiles of values that stand for several."
             ) { try PercentileAccumulator($0, shape: .columns, weighted: true) },
             AggregateFunction(
                 "percentilesw_array", [value, weight, rank], variadic: true, .type(.dynamic), .prefixed("percentiles"),
@@ -172,7 +187,8 @@ extension AggregateRegistry {
             return [f, f.filtered(name + "if", .prefixed(name + "if"), predicate: 1, "\(name) over the rows where the predicate holds.")]
         }
         func two(_ name: String, population: Bool, _ text: String) -> [AggregateFunction] {
-            let f = AggregateFunction(name, [parameter("x", .numeric), parameter("y", .numeric)], .type(.real), .prefixed(name), text) { _ in
+            let f = AggregateFunction(name, [parameter("x", .numeric), parameter("y", .numeric)], .type(.real), .prefixed(name), text) {
+                _ in
                 MomentAccumulator(covariance: true, population: population, root: false)
             }
             return [f, f.filtered(name + "if", .prefixed(name + "if"), predicate: 2, "\(name) over the rows where the predicate holds.")]

@@ -138,7 +138,7 @@ struct ExactDecimalSum: Sendable {
         // Past 38 digits at one exponent: carry the old sum upwards.
         terms[exponent] = mantissa
         let old = sum &- mantissa
-        add(mantissa: old / 1_000_000, exponent: exponent + 6)
+        add(mantissa: old / 1_000_000, exponent: exponent &+ 6)
         add(mantissa: old % 1_000_000, exponent: exponent)
     }
 

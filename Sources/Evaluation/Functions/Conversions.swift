@@ -19,7 +19,11 @@ func convertValue(_ value: Value, to type: ScalarType) -> Value {
         case .decimal(let v): return .bool(v.mantissa != 0)
         default: return .null(.bool)
         }
-    case .int: return toInteger(value, text: { parseInteger($0).flatMap { Int32(exactly: $0) }.map(Int64.init) }, least: Int64(Int32.min), most: Int64(Int32.max)).map { .int(Int32(clamping: $0)) } ?? .null(.int)
+    case .int:
+        return toInteger(
+            value, text: { parseInteger($0).flatMap { Int32(exactly: $0) }.map(Int64.init) }, least: Int64(Int32.min),
+            most: Int64(Int32.max)
+        ).map { .int(Int32(clamping: $0)) } ?? .null(.int)
     case .long: return toInteger(value, text: parseInteger, least: .min, most: .max).map(Value.long) ?? .null(.long)
     case .real:
         switch value {
@@ -253,8 +257,11 @@ func parseBool(_ text: String) -> Bool? {
 
 /// A timespan in text needs a colon: a bare number is no timespan to the conversion.
 func parseTimespanText(_ text: String) -> Int64? {
-    guard text.utf8.contains(0x3A) else { return nil }
-    return KustoTime.parseTimespan(trimmed(text))
+    let t = trimmed(text)
+    guard let colon = t.utf8.firstIndex(of: 0x3A) else { return nil }
+    // The last day that 64-bit ticks reach is not whole.
+    if let dot = t.utf8[..<colon].firstIndex(of: 0x2E), let days = Int64(t[..<dot]), days.magnitude >= 10_675_199 { return nil }
+    return KustoTime.parseTimespan(t)
 }
 
 /// Guids as the canonical text of 32 hexadecimal digits, most significant first.

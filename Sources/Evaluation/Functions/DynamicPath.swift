@@ -1,5 +1,8 @@
 import Columnar
 
+// Hot file: reads JSON text through borrowed buffers.
+// Invariant: a buffer is used only inside the call that lends it, and every index is checked against its count.
+
 /// A chain of accesses into a dynamic value, run over JSON text without building trees.
 struct DynamicPath: Sendable {
     enum Step: Sendable, Hashable {

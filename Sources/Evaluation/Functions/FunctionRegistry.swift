@@ -37,8 +37,8 @@ public struct ScalarFunction: Sendable {
 
     /// Parameters are written `name:kind`, `?` after the kind for optional ones, `...` at the end where the last repeats.
     init(
-        _ name: String, _ parameters: String, _ result: ResultRule, aliases: [String] = [], deterministic: Bool = true, _ summary: String,
-        _ example: String, _ kernel: Kernel
+        _ name: String, _ parameters: String, _ result: ResultRule, aliases: [String] = [], deterministic: Bool = true,
+        rowLocal: Bool = true, _ summary: String, _ example: String, _ kernel: Kernel
     ) {
         var parsed: [SignatureParameter] = []
         var variadic = false
@@ -53,7 +53,9 @@ public struct ScalarFunction: Sendable {
             parsed.append(
                 SignatureParameter(String(halves[0]), ScalarFunction.kind(optional ? halves[1].dropLast() : halves[1]), optional: optional))
         }
-        signature = ScalarSignature(name: name, parameters: parsed, isVariadic: variadic, result: result, isDeterministic: deterministic)
+        signature = ScalarSignature(
+            name: name, parameters: parsed, isVariadic: variadic, result: result, isDeterministic: deterministic,
+            isRowLocal: rowLocal)
         self.aliases = aliases
         self.summary = summary
         self.example = example
@@ -98,9 +100,10 @@ public struct FunctionRegistry: FunctionCatalog {
 
     init() {
         let all = [
-            Functions.conversion, Functions.conditional, Functions.strings, Functions.regex, Functions.encoding, Functions.parsing, Functions.math, Functions.bits,
+            Functions.conversion, Functions.conditional, Functions.strings, Functions.regex, Functions.encoding, Functions.parsing,
+            Functions.math, Functions.bits,
             Functions.dates, Functions.dateParts, Functions.arrays, Functions.sets, Functions.bags, Functions.network, Functions.hashing,
-            Functions.units,
+            Functions.units, Functions.rows,
         ].flatMap { $0 }
         var table: [String: ScalarFunction] = [:]
         for f in all {
@@ -112,16 +115,17 @@ public struct FunctionRegistry: FunctionCatalog {
         byName = table
         functions = all.sorted { $0.signature.name < $1.signature.name }
         refused = Functions.refused
-        names = (Array(table.keys) + AggregateRegistry.standard.names).sorted()
+        names = (Array(table.keys) + AggregateRegistry.names).sorted()
     }
 
     public func scalar(_ name: String) -> ScalarSignature? { byName[name]?.signature }
 
-    public func aggregate(_ name: String) -> AggregateSignature? { AggregateRegistry.standard.signature(name) }
+    public func aggregate(_ name: String) -> AggregateSignature? { AggregateRegistry.signature(name) }
 
     public func refusal(_ name: String) -> String? {
         if byName[name] != nil { return nil }
         if let reason = refused[name] { return reason }
+        if let reason = AggregateRegistry.refusal(name) { return reason }
         for (prefix, reason) in Functions.refusedPrefixes where name.hasPrefix(prefix) { return reason }
         return nil
     }
@@ -217,10 +221,12 @@ extension ExpressionCompiler {
             return function.signature.isDeterministic ? fold(node) : node
         case .seeded(let f):
             let type = expr.type
+            // Two calls in one query draw different numbers.
+            let salt = UInt64(truncatingIfNeeded: expr.range.lower) &* 0x2545_F491_4F6C_DD1D
             return KernelNode(arguments: fitted, type: type, price: 16) { values, c in
                 var builder = ColumnBuilder(type)
                 for row in 0..<c.rows {
-                    let result = try f(values.map { $0.value(row) }, c.frame.key(row), c.context.seed)
+                    let result = try f(values.map { $0.value(row) }, c.frame.key(row), c.context.seed ^ salt)
                     builder.append(coerceValue(result, to: type))
                 }
                 return .column(builder.finish())
@@ -249,4 +255,30 @@ extension ExpressionCompiler {
 }
 
 /// The lists of functions, one per family; each in its own file.
-enum Functions {}
+enum Functions {
+    /// Functions that look at other rows: the operators compute them over a serialised input.
+    static let rows: [ScalarFunction] = [
+        ScalarFunction(
+            "prev", "column:any offset:integer? default:any?", .argument(0), rowLocal: false, "The value of an earlier row.", "prev(x, 1)",
+            .compiled),
+        ScalarFunction(
+            "next", "column:any offset:integer? default:any?", .argument(0), rowLocal: false, "The value of a later row.", "next(x, 1)",
+            .compiled),
+        ScalarFunction(
+            "row_number", "start:integer? restart:bool?", .type(.long), rowLocal: false, "The number of the row.", "row_number(1)",
+            .compiled),
+        ScalarFunction(
+            "row_cumsum", "term:summable restart:bool?", .argument(0), rowLocal: false, "The sum up to the row.", "row_cumsum(x)", .compiled
+        ),
+        ScalarFunction(
+            "row_rank_dense", "term:any restart:bool?", .type(.long), rowLocal: false,
+            "The rank of the row; equal values share it, without gaps.",
+            "row_rank_dense(x)", .compiled),
+        ScalarFunction(
+            "row_rank_min", "term:any restart:bool?", .type(.long), rowLocal: false, "The rank of the row; equal values share the least.",
+            "row_rank_min(x)", .compiled),
+        ScalarFunction(
+            "row_window_session", "time:datetime from_first:timespan between:timespan restart:bool?", .type(.datetime), rowLocal: false,
+            "The start of the session that the row belongs to.", "row_window_session(t, 1h, 5m, false)", .compiled),
+    ]
+}

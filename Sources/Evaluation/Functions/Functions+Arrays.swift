@@ -21,11 +21,14 @@ private func arrayFunction(
 extension Functions {
     static let arrays: [ScalarFunction] = [
         ScalarFunction(
-            "array_length", "array:dynamic", .type(.long), aliases: ["arraylength"], "The number of elements; null for anything but arrays.",
+            "array_length", "array:dynamic", .type(.long), aliases: ["arraylength"],
+            "The number of elements; null for anything but arrays.",
             "array_length(dynamic([1,2])) == 2",
             .columns(price: 4) { v, c in
                 guard case .column(let column) = v[0], case .dynamics(let s) = column.data else {
-                    return try applyRows(v, rows: c.rows, type: .long, strict: true) { a in optional(array(a, 0), { .long(Int64($0.count)) }, .long) }
+                    return try applyRows(v, rows: c.rows, type: .long, strict: true) { a in
+                        optional(array(a, 0), { .long(Int64($0.count)) }, .long)
+                    }
                 }
                 var cells = ContiguousArray<Int64>(repeating: 0, count: s.values.count)
                 var valid = Bitmap(repeating: true, count: s.values.count)
@@ -39,17 +42,25 @@ extension Functions {
                 let values = Column(.long, .longs(cells), validity: valid)
                 return .column(s.codes.map { spread(values, codes: $0) } ?? values)
             }),
-        arrayFunction("array_concat", "array:dynamic array:dynamic ...", "The arrays one after another.", "array_length(array_concat(dynamic([1]), dynamic([2]))) == 2") { _, a in
+        arrayFunction(
+            "array_concat", "array:dynamic array:dynamic ...", "The arrays one after another.",
+            "array_length(array_concat(dynamic([1]), dynamic([2]))) == 2"
+        ) { _, a in
             var out: [Dynamic] = []
             for i in a.indices { out += array(a, i) ?? [] }
             return .array(out)
         },
-        arrayFunction("array_slice", "array:dynamic start:integer end:integer", "The elements from a position through another (negative from the end).", "array_slice(dynamic([1,2,3]), 1, 2)") { items, a in
+        arrayFunction(
+            "array_slice", "array:dynamic start:integer end:integer",
+            "The elements from a position through another (negative from the end).", "array_slice(dynamic([1,2,3]), 1, 2)"
+        ) { items, a in
             guard !a[1].isNull, !a[2].isNull else { return nil }
             let low = max(0, place(long(a, 1), items.count)), high = min(Int64(items.count) - 1, place(long(a, 2), items.count))
             return .array(low <= high ? Array(items[Int(low)...Int(high)]) : [])
         },
-        arrayFunction("array_split", "array:dynamic positions:any", "Cut at positions into an array of arrays.", "array_split(dynamic([1,2,3]), 1)") { items, a in
+        arrayFunction(
+            "array_split", "array:dynamic positions:any", "Cut at positions into an array of arrays.", "array_split(dynamic([1,2,3]), 1)"
+        ) { items, a in
             var cuts: [Int64] = []
             if let several = array(a, 1) {
                 for p in several { if case .long(let i) = p { cuts.append(i) } }
@@ -86,11 +97,22 @@ extension Functions {
                 }
                 return .long(-1)
             }),
-        arrayFunction("array_reverse", "array:dynamic", "The elements in reverse order.", "array_reverse(dynamic([1,2]))") { items, _ in .array(items.reversed()) },
-        arrayFunction("array_rotate_left", "array:dynamic count:integer", "Rotated to the left.", "array_rotate_left(dynamic([1,2,3]), 1)") { items, a in .array(rotate(items, long(a, 1))) },
-        arrayFunction("array_rotate_right", "array:dynamic count:integer", "Rotated to the right.", "array_rotate_right(dynamic([1,2,3]), 1)") { items, a in .array(rotate(items, 0 &- long(a, 1))) },
-        arrayFunction("array_shift_left", "array:dynamic count:integer fill:any?", "Shifted to the left; the free places are filled.", "array_shift_left(dynamic([1,2,3]), 1)") { items, a in .array(shift(items, long(a, 1), a)) },
-        arrayFunction("array_shift_right", "array:dynamic count:integer fill:any?", "Shifted to the right; the free places are filled.", "array_shift_right(dynamic([1,2,3]), 1)") { items, a in .array(shift(items, 0 &- long(a, 1), a)) },
+        arrayFunction("array_reverse", "array:dynamic", "The elements in reverse order.", "array_reverse(dynamic([1,2]))") { items, _ in
+            .array(items.reversed())
+        },
+        arrayFunction("array_rotate_left", "array:dynamic count:integer", "Rotated to the left.", "array_rotate_left(dynamic([1,2,3]), 1)")
+        { items, a in .array(rotate(items, long(a, 1))) },
+        arrayFunction(
+            "array_rotate_right", "array:dynamic count:integer", "Rotated to the right.", "array_rotate_right(dynamic([1,2,3]), 1)"
+        ) { items, a in .array(rotate(items, 0 &- long(a, 1))) },
+        arrayFunction(
+            "array_shift_left", "array:dynamic count:integer fill:any?", "Shifted to the left; the free places are filled.",
+            "array_shift_left(dynamic([1,2,3]), 1)"
+        ) { items, a in .array(shift(items, long(a, 1), a)) },
+        arrayFunction(
+            "array_shift_right", "array:dynamic count:integer fill:any?", "Shifted to the right; the free places are filled.",
+            "array_shift_right(dynamic([1,2,3]), 1)"
+        ) { items, a in .array(shift(items, 0 &- long(a, 1), a)) },
         ScalarFunction(
             "array_iff", "conditions:dynamic then:any else:any", .type(.dynamic), aliases: ["array_iif"],
             "Element by element one of two arrays' (or constants') values.", "array_iff(dynamic([true,false]), 1, 2)",
@@ -122,7 +144,8 @@ extension Functions {
                 return .real(sum)
             }),
         ScalarFunction(
-            "array_sort_asc", "array:dynamic array:any? ...", .type(.dynamic), "Sorted; further arrays are ordered alongside.", "array_sort_asc(dynamic([2,1]))",
+            "array_sort_asc", "array:dynamic array:any? ...", .type(.dynamic), "Sorted; further arrays are ordered alongside.",
+            "array_sort_asc(dynamic([2,1]))",
             .lenient { a in sortArrays(a, descending: false) }),
         ScalarFunction(
             "array_sort_desc", "array:dynamic array:any? ...", .type(.dynamic), "Sorted downwards; further arrays are ordered alongside.",
@@ -134,7 +157,8 @@ extension Functions {
             "pack_array", "value:any ...", .type(.dynamic), "The arguments as an array.", "pack_array(1, \"a\")",
             .lenient { a in .dynamic(.array(a.map(wrapDynamic))) }),
         ScalarFunction(
-            "zip", "array:dynamic array:dynamic ...", .type(.dynamic), "An array of the arrays' elements side by side.", "zip(dynamic([1]), dynamic([2]))",
+            "zip", "array:dynamic array:dynamic ...", .type(.dynamic), "An array of the arrays' elements side by side.",
+            "zip(dynamic([1]), dynamic([2]))",
             .lenient { a in
                 let columns = a.indices.map { array(a, $0) ?? [dynamic(a, $0)] }
                 let n = columns.map(\.count).max() ?? 0
@@ -143,33 +167,51 @@ extension Functions {
     ]
 
     static let sets: [ScalarFunction] = [
-        ScalarFunction("set_union", "set:dynamic set:dynamic ...", .type(.dynamic), "The distinct elements of all sets.", "set_union(dynamic([1]), dynamic([2]))", .lenient { a in
-            guard let sets = allArrays(a) else { return .null(.dynamic) }
-            return .dynamic(.array(distinct(sets.flatMap { $0 })))
-        }),
-        ScalarFunction("set_intersect", "set:dynamic set:dynamic ...", .type(.dynamic), "The elements that are in all sets.", "set_intersect(dynamic([1,2]), dynamic([2]))", .lenient { a in
-            guard let sets = allArrays(a), let first = sets.first else { return .null(.dynamic) }
-            let others = sets.dropFirst().map { Set($0.map(setKey)) }
-            return .dynamic(.array(distinct(first).filter { e in others.allSatisfy { $0.contains(setKey(e)) } }))
-        }),
-        ScalarFunction("set_difference", "set:dynamic set:dynamic ...", .type(.dynamic), "The elements of the first set that are in no other.", "set_difference(dynamic([1,2]), dynamic([2]))", .lenient { a in
-            guard let sets = allArrays(a), let first = sets.first else { return .null(.dynamic) }
-            let others = sets.dropFirst().map { Set($0.map(setKey)) }
-            return .dynamic(.array(distinct(first).filter { e in !others.contains { $0.contains(setKey(e)) } }))
-        }),
-        ScalarFunction("set_equals", "a:dynamic b:dynamic", .type(.bool), "Whether two sets hold the same elements.", "set_equals(dynamic([1,2]), dynamic([2,1])) == true", .lenient { a in
-            guard let x = array(a, 0), let y = array(a, 1) else { return .null(.bool) }
-            return .bool(Set(x.map(setKey)) == Set(y.map(setKey)))
-        }),
-        ScalarFunction("set_has_element", "set:dynamic value:any", .type(.bool), "Whether a set holds a value.", "set_has_element(dynamic([1,2]), 2) == true", .lenient { a in
-            guard let items = array(a, 0) else { return .null(.bool) }
-            return .bool(items.contains { compareValues(.equal, dynamicValue($0), a[1]) == .bool(true) })
-        }),
-        ScalarFunction("jaccard_index", "a:dynamic b:dynamic", .type(.real), "The size of the intersection over that of the union.", "jaccard_index(dynamic([1,2]), dynamic([2])) == 0.5", .lenient { a in
-            guard let x = array(a, 0), let y = array(a, 1) else { return .null(.real) }
-            let p = Set(x.map(setKey)), q = Set(y.map(setKey))
-            return .real(Double(p.intersection(q).count) / Double(p.union(q).count))
-        }),
+        ScalarFunction(
+            "set_union", "set:dynamic set:dynamic ...", .type(.dynamic), "The distinct elements of all sets.",
+            "set_union(dynamic([1]), dynamic([2]))",
+            .lenient { a in
+                guard let sets = allArrays(a) else { return .null(.dynamic) }
+                return .dynamic(.array(distinct(sets.flatMap { $0 })))
+            }),
+        ScalarFunction(
+            "set_intersect", "set:dynamic set:dynamic ...", .type(.dynamic), "The elements that are in all sets.",
+            "set_intersect(dynamic([1,2]), dynamic([2]))",
+            .lenient { a in
+                guard let sets = allArrays(a), let first = sets.first else { return .null(.dynamic) }
+                let others = sets.dropFirst().map { Set($0.map(setKey)) }
+                return .dynamic(.array(distinct(first).filter { e in others.allSatisfy { $0.contains(setKey(e)) } }))
+            }),
+        ScalarFunction(
+            "set_difference", "set:dynamic set:dynamic ...", .type(.dynamic), "The elements of the first set that are in no other.",
+            "set_difference(dynamic([1,2]), dynamic([2]))",
+            .lenient { a in
+                guard let sets = allArrays(a), let first = sets.first else { return .null(.dynamic) }
+                let others = sets.dropFirst().map { Set($0.map(setKey)) }
+                return .dynamic(.array(distinct(first).filter { e in !others.contains { $0.contains(setKey(e)) } }))
+            }),
+        ScalarFunction(
+            "set_equals", "a:dynamic b:dynamic", .type(.bool), "Whether two sets hold the same elements.",
+            "set_equals(dynamic([1,2]), dynamic([2,1])) == true",
+            .lenient { a in
+                guard let x = array(a, 0), let y = array(a, 1) else { return .null(.bool) }
+                return .bool(Set(x.map(setKey)) == Set(y.map(setKey)))
+            }),
+        ScalarFunction(
+            "set_has_element", "set:dynamic value:any", .type(.bool), "Whether a set holds a value.",
+            "set_has_element(dynamic([1,2]), 2) == true",
+            .lenient { a in
+                guard let items = array(a, 0) else { return .null(.bool) }
+                return .bool(items.contains { compareValues(.equal, dynamicValue($0), a[1]) == .bool(true) })
+            }),
+        ScalarFunction(
+            "jaccard_index", "a:dynamic b:dynamic", .type(.real), "The size of the intersection over that of the union.",
+            "jaccard_index(dynamic([1,2]), dynamic([2])) == 0.5",
+            .lenient { a in
+                guard let x = array(a, 0), let y = array(a, 1) else { return .null(.real) }
+                let p = Set(x.map(setKey)), q = Set(y.map(setKey))
+                return .real(Double(p.intersection(q).count) / Double(p.union(q).count))
+            }),
     ]
 
     private static func allArrays(_ a: [Value]) -> [[Dynamic]]? {

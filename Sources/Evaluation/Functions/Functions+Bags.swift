@@ -23,8 +23,14 @@ private func set(_ members: inout [Dynamic.Member], _ key: String, _ value: Dyna
 extension Functions {
     static let bags: [ScalarFunction] = [
         ScalarFunction(
-            "bag_pack", "key:any value:any ...", .type(.dynamic), aliases: ["pack", "pack_dictionary"], "A property bag of keys and values in turn.",
+            "bag_pack", "key:any value:any ...", .type(.dynamic), aliases: ["pack", "pack_dictionary"],
+            "A property bag of keys and values in turn.",
             "bag_pack(\"a\", 1).a == 1", .lenient { a in .dynamic(.object(members(a))) }),
+        ScalarFunction(
+            "bag_pack_nonempty", "key:any value:any ...", .type(.dynamic),
+            "As bag_pack, without null and empty values; `pack_all(true)` is written with it.",
+            "bag_pack_nonempty(\"a\", 1).a == 1",
+            .lenient { a in .dynamic(.object(members(a).filter { $0.value != .null && $0.value != .string("") })) }),
         ScalarFunction(
             "bag_keys", "bag:dynamic", .type(.dynamic), "The keys of a bag, as an array.", "bag_keys(dynamic({\"a\":1}))[0] == \"a\"",
             .lenient { a in optional(object(a, 0), { .dynamic(.array($0.map { .string($0.key) })) }, .dynamic) }),
@@ -70,10 +76,12 @@ extension Functions {
                 return .bool(true)
             }),
         ScalarFunction(
-            "bag_set_key", "bag:dynamic key:string value:any", .type(.dynamic), "A bag with a key set.", "bag_set_key(dynamic({}), \"a\", 1)",
+            "bag_set_key", "bag:dynamic key:string value:any", .type(.dynamic), "A bag with a key set.",
+            "bag_set_key(dynamic({}), \"a\", 1)",
             .lenient { a in
                 guard case .object = dynamic(a, 0) else { return .null(.dynamic) }
-                return dynamicValue(setting(ArraySlice(jsonPath(text(a, 1)) ?? [.key(text(a, 1))]), in: dynamic(a, 0), to: wrapDynamic(a[2])))
+                return dynamicValue(
+                    setting(ArraySlice(jsonPath(text(a, 1)) ?? [.key(text(a, 1))]), in: dynamic(a, 0), to: wrapDynamic(a[2])))
             }),
         ScalarFunction(
             "bag_zip", "keys:dynamic values:dynamic", .type(.dynamic), "A bag of an array of keys and one of values.",
@@ -95,7 +103,8 @@ extension Functions {
                 return .dynamic(.array(out))
             }),
         ScalarFunction(
-            "dynamic_to_json", "value:any", .type(.string), "Canonical JSON text: keys in order.", "dynamic_to_json(dynamic({\"b\":1,\"a\":2}))",
+            "dynamic_to_json", "value:any", .type(.string), "Canonical JSON text: keys in order.",
+            "dynamic_to_json(dynamic({\"b\":1,\"a\":2}))",
             .lenient { a in .string(a[0].isNull ? "null" : JSONText.compact(ordered(wrapDynamic(a[0])))) }),
     ]
 
@@ -138,7 +147,8 @@ extension Functions {
     private static func ordered(_ d: Dynamic) -> Dynamic {
         switch d {
         case .array(let items): .array(items.map(ordered))
-        case .object(let members): .object(members.map { Dynamic.Member($0.key, ordered($0.value)) }.sorted { orderTexts($0.key, $1.key) < 0 })
+        case .object(let members):
+            .object(members.map { Dynamic.Member($0.key, ordered($0.value)) }.sorted { orderTexts($0.key, $1.key) < 0 })
         default: d
         }
     }

@@ -29,29 +29,40 @@ func object(_ a: [Value], _ i: Int) -> [Dynamic.Member]? {
     return nil
 }
 
-func optional<T>(_ v: T?, _ make: (T) -> Value, _ type: ScalarType) -> Value { v.map(make) ?? .missing(type) }
+/// The value made of something, or the null of a type (the empty string for `string`).
+func optional<T>(_ v: T?, _ make: (T) -> Value, _ type: ScalarType) -> Value {
+    guard let v else { return Value.missing(type) }
+    return make(v)
+}
 
-private func conversion(_ type: ScalarType) -> Kernel {
+private func castKernel(_ type: ScalarType) -> Kernel {
     .columns(price: 3) { v, c in castDatum(v[0], to: type, rows: c.rows) }
 }
 
 extension Functions {
     static let conversion: [ScalarFunction] = [
-        ScalarFunction("tostring", "value:any", .type(.string), "The value as text; null gives the empty string.", "tostring(12) == \"12\"", conversion(.string)),
-        ScalarFunction("tolong", "value:any", .type(.long), "The value as a 64-bit integer.", "tolong(\"0x10\") == 16", conversion(.long)),
-        ScalarFunction("toint", "value:any", .type(.int), "The value as a 32-bit integer.", "toint(\"12\") == 12", conversion(.int)),
         ScalarFunction(
-            "toreal", "value:any", .type(.real), aliases: ["todouble"], "The value as a real.", "toreal(\"1e3\") == 1000.0", conversion(.real)),
-        ScalarFunction("todecimal", "value:any", .type(.decimal), "The value as a decimal.", "todecimal(\"3.14\")", conversion(.decimal)),
+            "tostring", "value:any", .type(.string), "The value as text; null gives the empty string.", "tostring(12) == \"12\"",
+            castKernel(.string)),
+        ScalarFunction("tolong", "value:any", .type(.long), "The value as a 64-bit integer.", "tolong(\"0x10\") == 16", castKernel(.long)),
+        ScalarFunction("toint", "value:any", .type(.int), "The value as a 32-bit integer.", "toint(\"12\") == 12", castKernel(.int)),
+        ScalarFunction(
+            "toreal", "value:any", .type(.real), aliases: ["todouble"], "The value as a real.", "toreal(\"1e3\") == 1000.0",
+            castKernel(.real)),
+        ScalarFunction("todecimal", "value:any", .type(.decimal), "The value as a decimal.", "todecimal(\"3.14\")", castKernel(.decimal)),
         ScalarFunction(
             "tobool", "value:any", .type(.bool), aliases: ["toboolean"], "The value as a bool; numbers are true when not zero.",
-            "tobool(\"true\") == true", conversion(.bool)),
+            "tobool(\"true\") == true", castKernel(.bool)),
         ScalarFunction(
-            "todatetime", "value:any", .type(.datetime), "The value as a datetime (UTC).", "todatetime(\"2022-12-02\")", conversion(.datetime)),
+            "todatetime", "value:any", .type(.datetime), "The value as a datetime (UTC).", "todatetime(\"2022-12-02\")",
+            castKernel(.datetime)),
         ScalarFunction(
-            "totimespan", "value:any", .type(.timespan), aliases: ["totime"], "The value as a timespan.", "totimespan(\"0.00:01:00\") == 1m",
-            conversion(.timespan)),
-        ScalarFunction("toguid", "value:any", .type(.guid), "The value as a guid.", "toguid(\"70fc66f7-8279-44fc-9092-d364d70fce44\")", conversion(.guid)),
+            "totimespan", "value:any", .type(.timespan), aliases: ["totime"], "The value as a timespan.",
+            "totimespan(\"0.00:01:00\") == 1m",
+            castKernel(.timespan)),
+        ScalarFunction(
+            "toguid", "value:any", .type(.guid), "The value as a guid.", "toguid(\"70fc66f7-8279-44fc-9092-d364d70fce44\")",
+            castKernel(.guid)),
         ScalarFunction(
             "parse_json", "text:any", .type(.dynamic), aliases: ["todynamic", "toobject", "parsejson"],
             "JSON text as a dynamic; text that is no JSON gives a dynamic string.", "parse_json('{\"a\":1}').a == 1",
@@ -75,9 +86,11 @@ extension Functions {
             "isnotempty", "value:any", .type(.bool), aliases: ["notempty"], "Whether the value is neither null nor the empty string.",
             "isnotempty(\"a\") == true", .columns(price: 1) { v, c in emptiness(v[0], rows: c.rows, wanted: false) }),
         ScalarFunction(
-            "isnan", "value:numeric", .type(.bool), "Whether a real is not a number.", "isnan(0.0/0.0) == true", .strict { .bool(real($0, 0).isNaN) }),
+            "isnan", "value:numeric", .type(.bool), "Whether a real is not a number.", "isnan(0.0/0.0) == true",
+            .strict { .bool(real($0, 0).isNaN) }),
         ScalarFunction(
-            "isinf", "value:numeric", .type(.bool), "Whether a real is infinite.", "isinf(1.0/0.0) == true", .strict { .bool(real($0, 0).isInfinite) }),
+            "isinf", "value:numeric", .type(.bool), "Whether a real is infinite.", "isinf(1.0/0.0) == true",
+            .strict { .bool(real($0, 0).isInfinite) }),
         ScalarFunction(
             "isfinite", "value:numeric", .type(.bool), "Whether a real is finite.", "isfinite(1.0) == true",
             .strict { .bool(real($0, 0).isFinite) }),
@@ -86,7 +99,8 @@ extension Functions {
     /// Conditions and the like; most are compiled into nodes of their own.
     static let conditional: [ScalarFunction] = [
         ScalarFunction(
-            "iff", "condition:bool then:any else:any", .common(from: 1), aliases: ["iif"], "One of two values by a condition; null counts as false.",
+            "iff", "condition:bool then:any else:any", .common(from: 1), aliases: ["iif"],
+            "One of two values by a condition; null counts as false.",
             "iff(1 < 2, \"a\", \"b\") == \"a\"", .compiled),
         ScalarFunction(
             "case", "condition:any then:any else:any ...",
@@ -94,18 +108,26 @@ extension Functions {
                 var common: ScalarType?
                 for (i, t) in types.enumerated() where i % 2 == 1 || i == types.count - 1 { common = common.map { commonType($0, t) } ?? t }
                 return common
-            }, "The value after the first true condition, else the last.", "case(x < 3, \"small\", x < 9, \"medium\", \"large\")", .compiled),
+            }, "The value after the first true condition, else the last.",
+            "case(7 < 3, \"small\", 7 < 9, \"medium\", \"large\") == \"medium\"", .compiled),
         ScalarFunction(
-            "coalesce", "value:any value:any? ...", .common(from: 0), "The first argument that is not null (not empty, for strings).",
+            "coalesce", "value:any value:any? ...",
+            .custom { types, constants in
+                var common: ScalarType?
+                for (t, c) in zip(types, constants) where !(c?.isNull ?? false) { common = common.map { commonType($0, t) } ?? t }
+                return common ?? types.first
+            }, "The first argument that is not null (not empty, for strings).",
             "coalesce(long(null), 5) == 5", .compiled),
         ScalarFunction("not", "value:bool", .type(.bool), "The negation; null stays null.", "not(false) == true", .compiled),
         ScalarFunction(
-            "now", "offset:timespan?", .type(.datetime), deterministic: false, "The time of the evaluation, plus an offset.", "now(-1d)", .compiled),
+            "now", "offset:timespan?", .type(.datetime), deterministic: false, "The time of the evaluation, plus an offset.", "now(-1d)",
+            .compiled),
         ScalarFunction(
             "ago", "length:timespan", .type(.datetime), deterministic: false, "The time of the evaluation minus a length.", "ago(1h)",
             .columns(price: 1) { v, c in integerArithmetic(.subtract, .constant(.datetime(c.context.now)), v[0], .datetime, rows: c.rows) }),
         ScalarFunction(
-            "ingestion_time", "", .type(.datetime), deterministic: false, "When the record was received.", "ingestion_time() > ago(1h)", .compiled),
+            "ingestion_time", "", .type(.datetime), deterministic: false, "When the record was received.", "ingestion_time() > ago(1h)",
+            .compiled),
         ScalarFunction(
             "max_of", "value:any value:any? ...", .common(from: 0), "The greatest argument; nulls are passed over.", "max_of(1, 3, 2) == 3",
             .lenient { extreme($0, sign: 1) }),
@@ -139,7 +161,7 @@ extension Functions {
 func parseJSONDatum(_ datum: Datum, rows: Int) -> Datum {
     switch datum {
     case .constant(.string(let s)):
-        if s.utf8.allSatisfy({ $0 == 0x20 }) { return .constant(.null(.dynamic)) }
+        if trimmed(s).isEmpty { return .constant(.null(.dynamic)) }
         return .constant(JSONText.parse(s).map(dynamicValue) ?? .dynamic(.string(s)))
     case .constant(let v):
         return .constant(convertValue(v, to: .dynamic))
@@ -149,14 +171,15 @@ func parseJSONDatum(_ datum: Datum, rows: Int) -> Datum {
         out.reserve(strings: s.values.count, bytes: s.values.bytes.count)
         var valid = Bitmap(repeating: true, count: s.values.count)
         for i in 0..<s.values.count {
-            s.values.withBytes(i) { bytes in
-                if bytes.allSatisfy({ $0 == 0x20 }) || (bytes.count == 4 && bytes.elementsEqual("null".utf8)) {
+            s.values.withBytes(i) { whole in
+                let bytes = trimBlanks(whole)
+                if bytes.isEmpty || (bytes.count == 4 && bytes.elementsEqual("null".utf8)) {
                     out.append("")
                     valid[i] = false
                 } else if JSONCursor.isWellFormed(bytes) {
-                    out.append(trimBlanks(bytes))
+                    out.append(bytes)
                 } else {
-                    out.append(JSONText.compact(.string(String(decoding: bytes, as: UTF8.self))))
+                    out.append(JSONText.compact(.string(String(decoding: whole, as: UTF8.self))))
                 }
             }
         }

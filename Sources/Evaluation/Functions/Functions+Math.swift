@@ -2,7 +2,9 @@ import Columnar
 import Glibc
 import KQL
 
-private func realFunction(_ name: String, aliases: [String] = [], _ summary: String, _ example: String, _ f: @escaping @Sendable (Double) -> Double?)
+private func realFunction(
+    _ name: String, aliases: [String] = [], _ summary: String, _ example: String, _ f: @escaping @Sendable (Double) -> Double?
+)
     -> ScalarFunction
 {
     ScalarFunction(
@@ -17,7 +19,7 @@ private func realFunction(_ name: String, aliases: [String] = [], _ summary: Str
 
 /// Half away from zero, to a number of decimal places (negative: tens, hundreds).
 func roundReal(_ v: Double, _ places: Int) -> Double {
-    guard v.isFinite, abs(places) <= 300 else { return v }
+    guard v.isFinite, places.magnitude <= 300 else { return v }
     if places == 0 { return v.rounded(.toNearestOrAwayFromZero) }
     if places > 0 {
         guard places <= 15 else { return v }
@@ -46,7 +48,8 @@ private func binAt(_ value: Value, _ size: Value, _ fixed: Value?, type: ScalarT
     let (distance, overflow) = v.subtractingReportingOverflow(origin)
     if overflow { return .null(type) }
     let rest = distance % s
-    return .integer(v &- (rest < 0 ? rest &+ s : rest), as: type)
+    let result = v &- (rest < 0 ? rest &+ s : rest)
+    return type == .datetime ? datetimeValue(result) : .integer(result, as: type)
 }
 
 private func binResult(_ types: [ScalarType]) -> ScalarType? {
@@ -62,7 +65,8 @@ private func binResult(_ types: [ScalarType]) -> ScalarType? {
 
 /// `bin` of integers and times over whole columns; the rest by value.
 private func binColumns(_ v: [Datum], _ c: KernelContext) throws -> Datum {
-    if v.count == 2, case .column(let column) = v[0], case .longs(let cells) = column.data, let size = v[1].constantValue, size.type != .real,
+    if v.count == 2, case .column(let column) = v[0], case .longs(let cells) = column.data, let size = v[1].constantValue,
+        size.type != .real,
         size.type != .decimal, let s = size.integer, s > 0, c.type == column.type
     {
         let out = zipOperands(.column(cells), .constant(s), rows: c.rows) { (x: Int64, y: Int64) in
@@ -100,9 +104,11 @@ extension Functions {
         realFunction("loggamma", "The logarithm of the gamma function.", "loggamma(1) == 0.0") { Glibc.lgamma($0) },
         realFunction("erf", "The error function.", "erf(0) == 0.0") { Glibc.erf($0) },
         realFunction("erfc", "One less the error function.", "erfc(0) == 1.0") { Glibc.erfc($0) },
-        ScalarFunction("pi", "", .type(.real), "The ratio of a circle's circumference to its diameter.", "pi()", .strict { _ in .real(.pi) }),
         ScalarFunction(
-            "pow", "base:numeric exponent:numeric", .type(.real), "A power.", "pow(2, 3) == 8.0", .strict { a in .real(Glibc.pow(real(a, 0), real(a, 1))) }),
+            "pi", "", .type(.real), "The ratio of a circle's circumference to its diameter.", "pi()", .strict { _ in .real(.pi) }),
+        ScalarFunction(
+            "pow", "base:numeric exponent:numeric", .type(.real), "A power.", "pow(2, 3) == 8.0",
+            .strict { a in .real(Glibc.pow(real(a, 0), real(a, 1))) }),
         ScalarFunction(
             "atan2", "y:numeric x:numeric", .type(.real), "The angle between the x axis and the point (x, y).", "atan2(0, 1) == 0.0",
             .strict { a in .real(Glibc.atan2(real(a, 0), real(a, 1))) }),
@@ -129,17 +135,20 @@ extension Functions {
                 return .real(x > 0 ? 1 : (x < 0 ? -1 : x))
             }),
         ScalarFunction(
-            "round", "x:numeric places:integer?", .custom { t, _ in t.first == .decimal ? .decimal : .real }, "Rounded, half away from zero, to a number of places.",
+            "round", "x:numeric places:integer?", .custom { t, _ in t.first == .decimal ? .decimal : .real },
+            "Rounded, half away from zero, to a number of places.",
             "round(2.345, 2) == 2.35", .strict { a in .real(roundReal(real(a, 0), Int(clamping: long(a, 1)))) }),
         ScalarFunction(
             "ceiling", "x:numeric", .custom { t, _ in t.first == .int || t.first == .long ? t.first : .real }, aliases: ["ceil"],
             "The least whole number not below.", "ceiling(1.2) == 2.0",
             .strict { a in a[0].integer != nil ? a[0] : .real(real(a, 0).rounded(.up)) }),
         ScalarFunction(
-            "bin", "value:any size:any", .custom { t, _ in binResult(t) }, "The greatest multiple of a size at or below the value.", "bin(7, 5) == 5",
+            "bin", "value:any size:any", .custom { t, _ in binResult(t) }, "The greatest multiple of a size at or below the value.",
+            "bin(7, 5) == 5",
             .columns(price: 2) { v, c in try binColumns(v, c) }),
         ScalarFunction(
-            "floor", "value:any size:any?", .custom { t, _ in binResult(t) }, "As bin; with one argument the greatest whole number not above.",
+            "floor", "value:any size:any?", .custom { t, _ in binResult(t) },
+            "As bin; with one argument the greatest whole number not above.",
             "floor(7.5, 1) == 7.0", .columns(price: 2) { v, c in try binColumns(v, c) }),
         ScalarFunction(
             "bin_at", "value:any size:any origin:any", .custom { t, _ in binResult(t) }, "As bin, with the bins aligned to a point.",
@@ -163,18 +172,27 @@ extension Functions {
     ]
 
     static let bits: [ScalarFunction] = [
-        ScalarFunction("binary_and", "a:integer b:integer", .type(.long), "Bitwise and.", "binary_and(6, 3) == 2", .strict { .long(long($0, 0) & long($0, 1)) }),
-        ScalarFunction("binary_or", "a:integer b:integer", .type(.long), "Bitwise or.", "binary_or(6, 3) == 7", .strict { .long(long($0, 0) | long($0, 1)) }),
-        ScalarFunction("binary_xor", "a:integer b:integer", .type(.long), "Bitwise exclusive or.", "binary_xor(6, 3) == 5", .strict { .long(long($0, 0) ^ long($0, 1)) }),
-        ScalarFunction("binary_not", "a:integer", .type(.long), "Bitwise complement.", "binary_not(0) == -1", .strict { .long(~long($0, 0)) }),
         ScalarFunction(
-            "binary_shift_left", "a:integer bits:integer", .type(.long), "Shifted left, by the bits modulo 64.", "binary_shift_left(1, 4) == 16",
+            "binary_and", "a:integer b:integer", .type(.long), "Bitwise and.", "binary_and(6, 3) == 2",
+            .strict { .long(long($0, 0) & long($0, 1)) }),
+        ScalarFunction(
+            "binary_or", "a:integer b:integer", .type(.long), "Bitwise or.", "binary_or(6, 3) == 7",
+            .strict { .long(long($0, 0) | long($0, 1)) }),
+        ScalarFunction(
+            "binary_xor", "a:integer b:integer", .type(.long), "Bitwise exclusive or.", "binary_xor(6, 3) == 5",
+            .strict { .long(long($0, 0) ^ long($0, 1)) }),
+        ScalarFunction(
+            "binary_not", "a:integer", .type(.long), "Bitwise complement.", "binary_not(0) == -1", .strict { .long(~long($0, 0)) }),
+        ScalarFunction(
+            "binary_shift_left", "a:integer bits:integer", .type(.long), "Shifted left, by the bits modulo 64.",
+            "binary_shift_left(1, 4) == 16",
             .strict { a in
                 let n = long(a, 1)
                 return n < 0 ? .null(.long) : .long(long(a, 0) &<< (n & 63))
             }),
         ScalarFunction(
-            "binary_shift_right", "a:integer bits:integer", .type(.long), "Shifted right, by the bits modulo 64.", "binary_shift_right(16, 4) == 1",
+            "binary_shift_right", "a:integer bits:integer", .type(.long), "Shifted right, by the bits modulo 64.",
+            "binary_shift_right(16, 4) == 1",
             .strict { a in
                 let n = long(a, 1)
                 return n < 0 ? .null(.long) : .long(long(a, 0) &>> (n & 63))
@@ -183,14 +201,15 @@ extension Functions {
             "bitset_count_ones", "a:integer", .type(.long), "The number of bits set.", "bitset_count_ones(42) == 3",
             .strict { .long(Int64(long($0, 0).nonzeroBitCount)) }),
         ScalarFunction(
-            "tohex", "a:integer digits:integer?", .type(.string), "Hexadecimal digits, at least so many; negative numbers in two's complement.",
+            "tohex", "a:integer digits:integer?", .type(.string),
+            "Hexadecimal digits, at least so many; negative numbers in two's complement.",
             "tohex(256) == \"100\"",
             .prepared(strict: true) { site in
                 let isInt = site.argumentTypes.first == .int
                 return { a in
                     let v = long(a, 0)
                     let digits = String(isInt ? UInt64(UInt32(truncatingIfNeeded: v)) : UInt64(bitPattern: v), radix: 16)
-                    let missing = Int(clamping: long(a, 1)) - digits.utf8.count
+                    let missing = Int(min(max(long(a, 1), 0), 64)) - digits.utf8.count
                     return .string(missing > 0 && missing <= 64 ? String(repeating: "0", count: missing) + digits : digits)
                 }
             }),

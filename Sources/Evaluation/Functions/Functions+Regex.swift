@@ -1,14 +1,15 @@
 import Columnar
 import KQL
 
-/// The pattern of a call: compiled once when it is constant, else cached by text.
-private func patternSource(_ constant: Value?, wrap: @escaping @Sendable (String) -> String = { $0 }) throws -> @Sendable (Value) throws -> Regex2 {
+/// The pattern of a call: compiled once when it is constant, else cached by text, and nil where a row holds a malformed one.
+private func patternSource(_ constant: Value?, wrap: @escaping @Sendable (String) -> String = { $0 }) throws -> @Sendable (Value) -> Regex2?
+{
     if let constant {
         let regex = try Regex2(wrap(textValue(constant)))
         return { _ in regex }
     }
     let cache = RegexCache()
-    return { try cache.regex(wrap(textValue($0))) }
+    return { cache.regex(wrap(textValue($0))) }
 }
 
 /// The type that a `typeof(...)` argument names, given as its name.
@@ -20,15 +21,16 @@ func namedType(_ value: Value?) -> ScalarType? {
 extension Functions {
     static let regex: [ScalarFunction] = [
         ScalarFunction(
-            "extract", "regex:string group:integer text:string type:constant?", .custom { _, c in c.count > 3 ? namedType(c[3]) ?? .string : .string },
+            "extract", "regex:string group:integer text:string type:constant?",
+            .custom { _, c in c.count > 3 ? namedType(c[3]) ?? .string : .string },
             "A group of the first match, converted to a type.", "extract(@\"id=(\\d+)\", 1, \"id=7\", typeof(long)) == 7",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[0])
                 return { a in
                     let bytes = Array(text(a, 2).utf8)
                     let group = long(a, 1)
-                    let regex = try pattern(a[0])
-                    guard group >= 0, group <= Int64(regex.groupCount), let found = regex.captures(bytes, from: 0, groups: Int(group)),
+                    guard let regex = pattern(a[0]), group >= 0, group <= Int64(regex.groupCount),
+                        let found = regex.captures(bytes, from: 0, groups: Int(group)),
                         let range = found[Int(group)]
                     else { return .missing(site.type) }
                     return convertValue(.string(String(decoding: bytes[range], as: UTF8.self)), to: site.type)
@@ -39,21 +41,21 @@ extension Functions {
             "All matches: texts of the only group, or arrays of groups.", "extract_all(@\"(\\d)\", \"a1b2\")[1] == \"2\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[0])
-                return { a in try extractAll(try pattern(a[0]), a) }
+                return { a in try pattern(a[0]).map { try extractAll($0, a) } ?? .null(.dynamic) }
             }),
         ScalarFunction(
             "replace_regex", "text:string regex:string rewrite:string", .type(.string), "All matches replaced; `\\1` stands for a group.",
             "replace_regex(\"a1\", @\"\\d\", \"x\") == \"ax\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[1])
-                return { a in .string(replace(try pattern(a[1]), text(a, 0), text(a, 2))) }
+                return { a in .string(pattern(a[1]).map { replace($0, text(a, 0), text(a, 2)) } ?? text(a, 0)) }
             }),
         ScalarFunction(
             "replace", "regex:string rewrite:string text:string", .type(.string), "As replace_regex, with the text last.",
             "replace(@\"\\d\", \"x\", \"a1\") == \"ax\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[0])
-                return { a in .string(replace(try pattern(a[0]), text(a, 2), text(a, 1))) }
+                return { a in .string(pattern(a[0]).map { replace($0, text(a, 2), text(a, 1)) } ?? text(a, 2)) }
             }),
         ScalarFunction(
             "trim", "regex:string text:string", .type(.string), "Without leading and trailing matches.", "trim(\" +\", \" a \") == \"a\"",
@@ -74,7 +76,7 @@ extension Functions {
                     let bytes = Array(text(a, 0).utf8)
                     if !isRegex { return .long(countOverlapping(bytes, Array(text(a, 1).utf8))) }
                     var n: Int64 = 0
-                    forEachMatch(try pattern(a[1]), bytes, groups: 0) { groups in
+                    forEachMatch(pattern(a[1]), bytes, groups: 0) { groups in
                         if let whole = groups[0], !whole.isEmpty { n += 1 }
                         return true
                     }
@@ -95,7 +97,7 @@ extension Functions {
                     let bytes = Array(String(part).utf8)
                     var seen: Int64 = 0
                     var result: Int64 = -1
-                    forEachMatch(try pattern(a[1]), bytes, groups: 0) { groups in
+                    forEachMatch(pattern(a[1]), bytes, groups: 0) { groups in
                         seen += 1
                         guard seen == occurrence, let whole = groups[0] else { return true }
                         result = start + Int64(String(decoding: bytes[..<whole.lowerBound], as: UTF8.self).unicodeScalars.count)
@@ -112,8 +114,8 @@ extension Functions {
             let tail = try patternSource(site.constants[0]) { "(?:\($0))$" }
             return { a in
                 var bytes = Array(text(a, 1).utf8)
-                if start, let whole = try head(a[0]).captures(bytes, from: 0, groups: 0)?[0], !whole.isEmpty { bytes.removeSubrange(whole) }
-                if end, let whole = try tail(a[0]).captures(bytes, from: 0, groups: 0)?[0], !whole.isEmpty { bytes.removeSubrange(whole) }
+                if start, let whole = head(a[0])?.captures(bytes, from: 0, groups: 0)?[0], !whole.isEmpty { bytes.removeSubrange(whole) }
+                if end, let whole = tail(a[0])?.captures(bytes, from: 0, groups: 0)?[0], !whole.isEmpty { bytes.removeSubrange(whole) }
                 return .string(String(decoding: bytes, as: UTF8.self))
             }
         }
@@ -174,7 +176,8 @@ extension Functions {
 }
 
 /// Calls `body` with the groups of each match, from left to right, until it returns false. Empty matches advance by one character.
-func forEachMatch(_ regex: Regex2, _ bytes: [UInt8], groups: Int, _ body: ([Range<Int>?]) -> Bool) {
+func forEachMatch(_ regex: Regex2?, _ bytes: [UInt8], groups: Int, _ body: ([Range<Int>?]) -> Bool) {
+    guard let regex else { return }
     var at = 0
     while at <= bytes.count, let found = regex.captures(bytes, from: at, groups: groups), let whole = found[0] {
         if !body(found) { return }

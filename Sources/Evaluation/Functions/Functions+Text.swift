@@ -22,15 +22,20 @@ extension Functions {
             "string_size", "text:string", .type(.long), "The number of UTF-8 bytes.", "string_size(\"hello\") == 5",
             .strict { .long(Int64(text($0, 0).utf8.count)) }),
         ScalarFunction(
-            "substring", "text:string start:integer length:integer?", .type(.string), "Characters from a position (negative from the end) on.",
+            "substring", "text:string start:integer length:integer?", .type(.string),
+            "Characters from a position (negative from the end) on.",
             "substring(\"abcdefg\", 1, 2) == \"bc\"",
             .strict { a in .string(substring(text(a, 0), long(a, 1), a.count > 2 ? long(a, 2) : nil)) }),
         ScalarFunction(
             "indexof", "text:string lookup:any start:integer? length:integer? occurrence:integer?", .type(.long),
             "The position of a string, -1 if it is absent.", "indexof(\"abcdefg\", \"cde\") == 2",
             .strict { a in optional(indexOf(a), Value.long, .long) }),
-        ScalarFunction("tolower", "text:string", .type(.string), "In lower case.", "tolower(\"ABC\") == \"abc\"", .columns(price: 3) { v, _ in mapCase(v[0], upper: false) }),
-        ScalarFunction("toupper", "text:string", .type(.string), "In upper case.", "toupper(\"abc\") == \"ABC\"", .columns(price: 3) { v, _ in mapCase(v[0], upper: true) }),
+        ScalarFunction(
+            "tolower", "text:string", .type(.string), "In lower case.", "tolower(\"ABC\") == \"abc\"",
+            .columns(price: 3) { v, _ in mapCase(v[0], upper: false) }),
+        ScalarFunction(
+            "toupper", "text:string", .type(.string), "In upper case.", "toupper(\"abc\") == \"ABC\"",
+            .columns(price: 3) { v, _ in mapCase(v[0], upper: true) }),
         ScalarFunction(
             "split", "text:string delimiter:string index:integer?", .type(.dynamic), "The parts between delimiters, as an array.",
             "split(\"a_b\", \"_\")[1] == \"b\"",
@@ -69,10 +74,12 @@ extension Functions {
             "padleft", "text:string length:integer pad:string?", .type(.string), aliases: ["pad_left"], "Padded on the left to a length.",
             "padleft(\"7\", 3, \"0\") == \"007\"", .strict { a in .string(try padded(a, left: true)) }),
         ScalarFunction(
-            "padright", "text:string length:integer pad:string?", .type(.string), aliases: ["pad_right"], "Padded on the right to a length.",
+            "padright", "text:string length:integer pad:string?", .type(.string), aliases: ["pad_right"],
+            "Padded on the right to a length.",
             "padright(\"7\", 3, \"0\") == \"700\"", .strict { a in .string(try padded(a, left: false)) }),
         ScalarFunction(
-            "translate", "search:string replacement:string text:string", .type(.string), "Characters replaced by those at the same place of another list.",
+            "translate", "search:string replacement:string text:string", .type(.string),
+            "Characters replaced by those at the same place of another list.",
             "translate(\"abc\", \"x\", \"abcd\") == \"xxxd\"", .strict { a in .string(translate(a)) }),
         ScalarFunction(
             "has_any_index", "text:string terms:dynamic", .type(.long), "The index of the first term that the text has, else -1.",
@@ -87,7 +94,8 @@ extension Functions {
             "unicode_codepoints_from_string(\"ab\")[0] == 97",
             .strict { a in .dynamic(.array(text(a, 0).unicodeScalars.map { .long(Int64($0.value)) })) }),
         ScalarFunction(
-            "unicode_codepoints_to_string", "code:any ...", .type(.string), aliases: ["make_string"], "The text of code points, given singly or in arrays.",
+            "unicode_codepoints_to_string", "code:any ...", .type(.string), aliases: ["make_string"],
+            "The text of code points, given singly or in arrays.",
             "unicode_codepoints_to_string(75, 117) == \"Ku\"",
             .lenient { a in
                 var out = String.UnicodeScalarView()
@@ -95,7 +103,9 @@ extension Functions {
                     switch d {
                     case .array(let items): for i in items { add(i) }
                     default:
-                        if let code = convertDynamic(d, to: .long).integer, let u = UInt32(exactly: code).flatMap(Unicode.Scalar.init) { out.append(u) }
+                        if let code = convertDynamic(d, to: .long).integer, let u = UInt32(exactly: code).flatMap(Unicode.Scalar.init) {
+                            out.append(u)
+                        }
                     }
                 }
                 for v in a { add(wrapDynamic(v)) }
@@ -104,9 +114,12 @@ extension Functions {
         ScalarFunction(
             "isascii", "text:string", .type(.bool), "Whether all characters are ASCII.", "isascii(\"abc\") == true",
             .strict { .bool(text($0, 0).utf8.allSatisfy { $0 < 0x80 }) }),
-        ScalarFunction("isutf8", "text:string", .type(.bool), "Whether the text is UTF-8, which it always is here.", "isutf8(\"abc\") == true", .strict { _ in .bool(true) }),
         ScalarFunction(
-            "string_similarity", "a:string b:string", .type(.real), "1 less the edit distance over the greater length.", "string_similarity(\"ab\", \"ab\") == 1.0",
+            "isutf8", "text:string", .type(.bool), "Whether the text is UTF-8, which it always is here.", "isutf8(\"abc\") == true",
+            .strict { _ in .bool(true) }),
+        ScalarFunction(
+            "string_similarity", "a:string b:string", .type(.real), "1 less the edit distance over the greater length.",
+            "string_similarity(\"ab\", \"ab\") == 1.0",
             .strict { a in .real(similarity(Array(text(a, 0).unicodeScalars), Array(text(a, 1).unicodeScalars))) }),
         ScalarFunction(
             "format_bytes", "size:numeric precision:integer? units:string? base:integer?", .type(.string), "A size with its unit.",
@@ -132,6 +145,7 @@ extension Functions {
         let length = long(a, 3, default: -1), occurrence = long(a, 4, default: 1)
         guard length >= -1, occurrence >= 1 else { return nil }
         if start < 0 { start = max(0, Int64(source.count) &+ start) }
+        if start > Int64(source.count) { return -1 }
         let end = length < 0 ? Int64(source.count) : min(Int64(source.count), start &+ length)
         var seen: Int64 = 0
         var at = Int(clamping: start)
@@ -238,19 +252,11 @@ func splitText(_ s: String, _ delimiter: String) -> [String] {
     let bytes = Array(s.utf8)
     var parts: [String] = []
     var start = 0
-    bytes.withUnsafeBufferPointer { b in
-        needle.withUnsafeBufferPointer { n in
-            while true {
-                let hit = vk_text_index(b.baseAddress, b.count, start, n.baseAddress, n.count, false)
-                if hit > b.count {
-                    parts.append(String(decoding: b[start...], as: UTF8.self))
-                    return
-                }
-                parts.append(String(decoding: b[start..<hit], as: UTF8.self))
-                start = hit + n.count
-            }
-        }
+    while let hit = firstIndex(of: needle, in: bytes, from: start) {
+        parts.append(String(decoding: bytes[start..<hit], as: UTF8.self))
+        start = hit + needle.count
     }
+    parts.append(String(decoding: bytes[start...], as: UTF8.self))
     return parts
 }
 

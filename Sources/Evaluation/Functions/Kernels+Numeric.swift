@@ -24,7 +24,9 @@ func zipOperands<A, B, R>(_ a: Operand<A>, _ b: Operand<B>, rows: Int, _ f: (A, 
             y.withUnsafeBufferPointer { q in for i in 0..<min(rows, q.count) { (target + i).initialize(to: f(x, q[i])) } }
         case (.column(let x), .column(let y)):
             x.withUnsafeBufferPointer { p in
-                y.withUnsafeBufferPointer { q in for i in 0..<min(rows, min(p.count, q.count)) { (target + i).initialize(to: f(p[i], q[i])) } }
+                y.withUnsafeBufferPointer { q in
+                    for i in 0..<min(rows, min(p.count, q.count)) { (target + i).initialize(to: f(p[i], q[i])) }
+                }
             }
         }
         count = rows
@@ -92,7 +94,7 @@ enum Comparison: String, Sendable {
     }
 }
 
-private func bits(_ rows: Int, _ fill: (UnsafeMutablePointer<UInt64>) -> Void) -> Bitmap {
+func fillBits(_ rows: Int, _ fill: (UnsafeMutablePointer<UInt64>) -> Void) -> Bitmap {
     let words = (rows + 63) >> 6
     let array = ContiguousArray<UInt64>(unsafeUninitializedCapacity: words) { out, count in
         if let p = out.baseAddress {
@@ -109,13 +111,13 @@ func compareLongs(_ op: Comparison, _ a: Operand<Int64>, _ b: Operand<Int64>, ro
     case (.constant(let x), .constant(let y)):
         return Bitmap(repeating: op.holds(x < y ? -1 : (x > y ? 1 : 0)), count: rows)
     case (.column(let x), .constant(let y)):
-        return x.withUnsafeBufferPointer { p in bits(rows) { vk_compare_i64(op.code, p.baseAddress, p.count, y, $0) } }
+        return x.withUnsafeBufferPointer { p in fillBits(rows) { vk_compare_i64(op.code, p.baseAddress, p.count, y, $0) } }
     case (.constant(let x), .column(let y)):
-        return y.withUnsafeBufferPointer { p in bits(rows) { vk_compare_i64(op.mirrored.code, p.baseAddress, p.count, x, $0) } }
+        return y.withUnsafeBufferPointer { p in fillBits(rows) { vk_compare_i64(op.mirrored.code, p.baseAddress, p.count, x, $0) } }
     case (.column(let x), .column(let y)):
         return x.withUnsafeBufferPointer { p in
             y.withUnsafeBufferPointer { q in
-                bits(rows) { vk_compare_columns_i64(op.code, p.baseAddress, q.baseAddress, min(p.count, q.count), $0) }
+                fillBits(rows) { vk_compare_columns_i64(op.code, p.baseAddress, q.baseAddress, min(p.count, q.count), $0) }
             }
         }
     }
@@ -127,13 +129,13 @@ func compareReals(_ op: Comparison, _ a: Operand<Double>, _ b: Operand<Double>, 
         let holds = x.isNaN || y.isNaN ? op == .notEqual : op.holds(x < y ? -1 : (x > y ? 1 : 0))
         return Bitmap(repeating: holds, count: rows)
     case (.column(let x), .constant(let y)):
-        return x.withUnsafeBufferPointer { p in bits(rows) { vk_compare_f64(op.code, p.baseAddress, p.count, y, $0) } }
+        return x.withUnsafeBufferPointer { p in fillBits(rows) { vk_compare_f64(op.code, p.baseAddress, p.count, y, $0) } }
     case (.constant(let x), .column(let y)):
-        return y.withUnsafeBufferPointer { p in bits(rows) { vk_compare_f64(op.mirrored.code, p.baseAddress, p.count, x, $0) } }
+        return y.withUnsafeBufferPointer { p in fillBits(rows) { vk_compare_f64(op.mirrored.code, p.baseAddress, p.count, x, $0) } }
     case (.column(let x), .column(let y)):
         return x.withUnsafeBufferPointer { p in
             y.withUnsafeBufferPointer { q in
-                bits(rows) { vk_compare_columns_f64(op.code, p.baseAddress, q.baseAddress, min(p.count, q.count), $0) }
+                fillBits(rows) { vk_compare_columns_f64(op.code, p.baseAddress, q.baseAddress, min(p.count, q.count), $0) }
             }
         }
     }
@@ -143,7 +145,7 @@ func compareReals(_ op: Comparison, _ a: Operand<Double>, _ b: Operand<Double>, 
 func spreadBits(_ table: Bitmap, codes: ContiguousArray<UInt32>) -> Bitmap {
     codes.withUnsafeBufferPointer { c in
         table.words.withUnsafeBufferPointer { t in
-            bits(c.count) { vk_code_lookup_bits(c.baseAddress, c.count, t.baseAddress, table.count, $0) }
+            fillBits(c.count) { vk_code_lookup_bits(c.baseAddress, c.count, t.baseAddress, table.count, $0) }
         }
     }
 }
@@ -162,7 +164,9 @@ func matchText(_ op: vk_text_op, ignoreCase: Bool, _ column: StringColumn, needl
     let table = values.bytes.withUnsafeBufferPointer { b in
         values.offsets.withUnsafeBufferPointer { o in
             needle.withUnsafeBufferPointer { n in
-                bits(values.count) { vk_text_match(op, ignoreCase, b.baseAddress, o.baseAddress, values.count, n.baseAddress, n.count, $0) }
+                fillBits(values.count) {
+                    vk_text_match(op, ignoreCase, b.baseAddress, o.baseAddress, values.count, n.baseAddress, n.count, $0)
+                }
             }
         }
     }
@@ -174,60 +178,11 @@ func matchOne(_ op: vk_text_op, ignoreCase: Bool, _ text: UnsafeRawBufferPointer
     return needle.withUnsafeBufferPointer { vk_text_match_one(op, ignoreCase, bytes.baseAddress, bytes.count, $0.baseAddress, $0.count) }
 }
 
-/// A compiled regular expression. Safe to share: matching does not change it.
-final class Regex2: @unchecked Sendable {
-    // RE2 objects are immutable after construction and matching is thread-safe, which the compiler cannot see through the C handle.
-    private let handle: OpaquePointer
-
-    /// Throws `EvaluationError` with RE2's reason when the pattern is malformed.
-    init(_ pattern: String, flags: UInt32 = 0) throws {
-        var reason = [CChar](repeating: 0, count: 256)
-        let bytes = Array(pattern.utf8)
-        let made = bytes.withUnsafeBufferPointer { vk_re2_new($0.baseAddress, $0.count, flags, 0, &reason, reason.count) }
-        guard let made else {
-            let text = String(decoding: reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            throw EvaluationError("The regular expression `\(pattern)` cannot be compiled: \(text)")
-        }
-        handle = made
+/// The position of a needle at or behind `start`; nil if there is none.
+func firstIndex(of needle: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
+    let hit = bytes.withUnsafeBufferPointer { b in
+        needle.withUnsafeBufferPointer { n in vk_text_index(b.baseAddress, b.count, start, n.baseAddress, n.count, false) }
     }
-
-    deinit { vk_re2_free(handle) }
-
-    var groupCount: Int { Int(vk_re2_group_count(handle)) }
-
-    func matches(_ text: UnsafeRawBufferPointer) -> Bool {
-        let b = text.bindMemory(to: UInt8.self)
-        return vk_re2_match(handle, b.baseAddress, b.count)
-    }
-
-    func matches(_ text: String) -> Bool {
-        var text = text
-        return text.withUTF8 { vk_re2_match(handle, $0.baseAddress, $0.count) }
-    }
-
-    /// Ranges of group 0 and up to `groups` further ones of the first match at or behind `start`; a group without part is nil.
-    func captures(_ text: [UInt8], from start: Int, groups: Int) -> [Range<Int>?]? {
-        var out = [vk_re2_group](repeating: vk_re2_group(begin: -1, end: -1), count: groups + 1)
-        let found = text.withUnsafeBufferPointer { vk_re2_captures(handle, $0.baseAddress, $0.count, start, &out, out.count) }
-        guard found else { return nil }
-        return out.map { g in
-            g.begin >= 0 && g.end >= g.begin && g.end <= Int64(text.count) ? Int(g.begin)..<Int(g.end) : nil
-        }
-    }
-
-    /// The test of a string column; a dictionary is tested once per value.
-    func match(_ column: StringColumn) -> Bitmap {
-        let values = column.values
-        if let codes = column.codes, values.count > 2 * codes.count {
-            var out = Bitmap(repeating: false, count: codes.count)
-            for (row, code) in codes.enumerated() where values.withBytes(Int(code), matches) { out[row] = true }
-            return out
-        }
-        let table = values.bytes.withUnsafeBufferPointer { b in
-            values.offsets.withUnsafeBufferPointer { o in
-                bits(values.count) { vk_re2_match_column(handle, b.baseAddress, o.baseAddress, values.count, $0) }
-            }
-        }
-        return column.codes.map { spreadBits(table, codes: $0) } ?? table
-    }
+    // The kernel's "none" is the greatest size, which is negative as an Int.
+    return hit >= 0 && hit <= bytes.count - needle.count ? hit : nil
 }

@@ -110,7 +110,8 @@ extension Execution {
         case (.int, .long(let v)): return Int32(exactly: v).map(Value.int) ?? .null(.int)
         case (.int, .real(let v)): return v.isFinite ? Int32(exactly: v.rounded(.towardZero)).map(Value.int) ?? .null(.int) : .null(.int)
         case (.long, .long(let v)): return .long(v)
-        case (.long, .real(let v)): return v.isFinite ? Int64(exactly: v.rounded(.towardZero)).map(Value.long) ?? .null(.long) : .null(.long)
+        case (.long, .real(let v)):
+            return v.isFinite ? Int64(exactly: v.rounded(.towardZero)).map(Value.long) ?? .null(.long) : .null(.long)
         case (.real, .long(let v)): return .real(Double(v))
         case (.real, .real(let v)): return .real(v)
         case (.decimal, .long(let v)): return .decimal(Decimal128(v))

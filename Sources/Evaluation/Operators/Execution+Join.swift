@@ -15,21 +15,22 @@ extension Execution {
 
         switch kind {
         case .inner, .leftouter, .rightouter, .fullouter:
-            return try probe(plan, kind, left, leftKeys, build, environment, emit) { try run(left, environment, $0) }
+            return try probe(kind, left, leftKeys, build, nil, environment, emit)
         case .innerunique:
-            return try probe(plan, kind, left, leftKeys, build, environment, emit) { body in
-                try uniqueLeft(left, leftKeys, keys.map(\.left.type), environment, body)
-            }
+            let unique = try uniqueLeft(left, leftKeys, keys.map(\.left.type), environment)
+            return try probe(kind, left, leftKeys, build, unique, environment, emit)
         case .leftsemi, .leftanti:
             return try run(left, environment) { batch in
-                let groups = try build.find(try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
+                let groups = try build.find(
+                    try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
                 let chosen = Bitmap(groups.map { ($0 >= 0) == (kind == .leftsemi) })
                 return chosen.isEmpty ? true : try emit(batch.filter(chosen))
             }
         case .rightsemi, .rightanti:
             var matched = ContiguousArray<Bool>(repeating: false, count: build.groupCount)
             try run(left, environment) { batch in
-                let groups = try build.find(try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
+                let groups = try build.find(
+                    try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
                 for g in groups where g >= 0 { matched[Int(g)] = true }
                 return true
             }
@@ -40,8 +41,8 @@ extension Execution {
 
     /// The least left row of each key, in row order.
     private func uniqueLeft(
-        _ left: Plan, _ keys: [CompiledExpression], _ types: [ScalarType], _ environment: Environment, _ body: (Batch) throws -> Bool
-    ) throws -> Bool {
+        _ left: Plan, _ keys: [CompiledExpression], _ types: [ScalarType], _ environment: Environment
+    ) throws -> (store: RowStore, rows: [Int]) {
         let store = try self.store(left, environment, by: "join")
         let order = store.orders(positional: isOrdered(left))
         var table = GroupTable(types: types)
@@ -57,18 +58,19 @@ extension Execution {
             }
             start += batch.count
         }
-        return try store.emit(best.filter { $0 >= 0 }.sorted(), batchRows: options.batchRows, body)
+        return (store, best.filter { $0 >= 0 }.sorted())
     }
 
+    /// Looks the left rows up (those of `held` if given) and hands the pairs over, then the right rows that an outer join keeps.
     private func probe(
-        _ plan: Plan, _ kind: JoinKind, _ left: Plan, _ leftKeys: [CompiledExpression], _ build: JoinTable, _ environment: Environment,
-        _ emit: (Batch) throws -> Bool, rows: ((Batch) throws -> Bool) throws -> Bool
+        _ kind: JoinKind, _ left: Plan, _ leftKeys: [CompiledExpression], _ build: JoinTable, _ held: (store: RowStore, rows: [Int])?,
+        _ environment: Environment, _ emit: (Batch) throws -> Bool
     ) throws -> Bool {
         let keepsLeft = kind == .leftouter || kind == .fullouter
         let keepsRight = kind == .rightouter || kind == .fullouter
         var matched = ContiguousArray<Bool>(repeating: false, count: build.groupCount)
         var goesOn = true
-        _ = try rows { batch in
+        func pair(_ batch: Batch) throws -> Bool {
             let groups = try build.find(try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
             var leftRows = ContiguousArray<Int32>()
             var rightRows: [Int] = []
@@ -101,6 +103,11 @@ extension Execution {
             }
             try flush()
             return goesOn
+        }
+        if let held {
+            _ = try held.store.emit(held.rows, batchRows: options.batchRows, pair)
+        } else {
+            _ = try run(left, environment, pair)
         }
         if !goesOn || !keepsRight { return goesOn }
         let rest = (0..<build.store.count).filter { !matched[Int(build.groups[$0])] }

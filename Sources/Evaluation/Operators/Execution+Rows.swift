@@ -24,8 +24,8 @@ extension Execution {
         }
         predicates.reverse()
         let compiledPredicates = try predicates.map { try compiled($0.expr, of: $0.plan, over: base.columns) }
-        let apply: (Batch) throws -> Bool = { [context] batch in
-            var batch = batch
+        func apply(_ rows: Batch) throws -> Bool {
+            var batch = rows
             for p in compiledPredicates {
                 let chosen = try p.select(batch, context)
                 if chosen.isEmpty { return true }
@@ -165,8 +165,9 @@ extension Execution {
         let lots = order.map { key in
             withUnsafeBytes(of: (key.time, key.hashHigh, key.hashLow, key.path)) { vk_xxh3_64($0.baseAddress, $0.count, seed) }
         }
-        let chosen = (0..<store.count).sorted { lots[$0] == lots[$1] ? $0 < $1 : lots[$0] < lots[$1] }.prefix(wanted).sorted()
-        return try store.emit(chosen, batchRows: options.batchRows, emit)
+        let sequence = store.ordered(positional: isOrdered(input))
+        let chosen = Set(sequence.sorted { lots[$0] < lots[$1] }.prefix(wanted))
+        return try store.emit(sequence.filter(chosen.contains), batchRows: options.batchRows, emit)
     }
 
     // MARK: Union

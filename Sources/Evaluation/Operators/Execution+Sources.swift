@@ -122,7 +122,8 @@ extension Execution {
     func getschema(_ plan: Plan, _ input: Plan, _ emit: (Batch) throws -> Bool) throws -> Bool {
         let rows: [[Value]] = input.columns.enumerated().map { i, c in
             let dotnet = c.type == .decimal ? "Data.SqlTypes.SqlDecimal" : c.type.dataTypeName
-            let ordinal = plan.columns.count > 1 && plan.columns[1].type == .long ? Value.long(Int64(i)) : .int(Int32(truncatingIfNeeded: i))
+            let ordinal =
+                plan.columns.count > 1 && plan.columns[1].type == .long ? Value.long(Int64(i)) : .int(Int32(truncatingIfNeeded: i))
             return [.string(c.name), ordinal, .string("System." + dotnet), .string(c.type.rawValue)]
         }
         return try literalRows(plan, rows, emit)

@@ -118,6 +118,7 @@ struct GroupRows {
         func key(_ g: UInt32) -> RowKey { keys[Int(g)] ?? .ordinal(Int(g)) }
         return Batch(
             columns: columns, count: part.count, keys: hasKeys ? ContiguousArray(part.map(key)) : nil,
-            lineage: anyLineage ? ContiguousArray(part.map { g in (Int(g) < lineage.count ? lineage[Int(g)] : nil) ?? Lineage(key(g)) }) : nil)
+            lineage: anyLineage
+                ? ContiguousArray(part.map { g in (Int(g) < lineage.count ? lineage[Int(g)] : nil) ?? Lineage(key(g)) }) : nil)
     }
 }

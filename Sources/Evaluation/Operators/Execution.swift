@@ -149,7 +149,9 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
             return isOrdered(input)
         case .shared(let s): return isOrdered(s.plan)
         case .subquerySource, .getschema: return true
-        case .table, .summarize, .join, .union, .sample, .custom: return false
+        case .custom(let name, let inputs, _, _):
+            return ["bag_unpack", "parse-kv", "narrow"].contains(name) && inputs.first.map(isOrdered) ?? false
+        case .table, .summarize, .join, .union, .sample: return false
         }
     }
 

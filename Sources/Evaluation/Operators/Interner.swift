@@ -253,7 +253,9 @@ struct Interner: Sendable {
             case .dynamic: bytes.strings.withBytes(id) { b.append(json: $0) }
             case .guid: b.append(.guid(bytes.strings.withBytes(id) { $0.loadUnaligned(as: UInt128.self) }))
             case .decimal:
-                let (m, e) = bytes.strings.withBytes(id) { ($0.loadUnaligned(as: Int128.self), $0.loadUnaligned(fromByteOffset: 16, as: Int128.self)) }
+                let (m, e) = bytes.strings.withBytes(id) {
+                    ($0.loadUnaligned(as: Int128.self), $0.loadUnaligned(fromByteOffset: 16, as: Int128.self))
+                }
                 b.append(.decimal(Decimal128(mantissa: m, exponent: Int(truncatingIfNeeded: e))))
             }
         }

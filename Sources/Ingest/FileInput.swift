@@ -37,6 +37,9 @@ public final class FileInput: RawInput {
         return fstat(descriptor, &s) == 0 ? UInt64(max(0, s.st_size)) : 0
     }
 
+    /// The same open file with a position of its own, whatever happened to its name.
+    func again() throws -> FileInput { try FileInput(path: "/proc/self/fd/\(descriptor)") }
+
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         while true {
             let n = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
@@ -49,38 +52,23 @@ public final class FileInput: RawInput {
         guard let o = off_t(exactly: offset) else { return false }
         return lseek(descriptor, o, SEEK_SET) >= 0
     }
-}
 
-/// Standard input, or another descriptor that cannot seek.
-public final class PipeInput: RawInput {
-    private let descriptor: Int32
-    private let name: String
-    /// Gives up waiting when this says so: lets a signal end a blocked read.
-    private let isCancelled: @Sendable () -> Bool
-
-    public init(descriptor: Int32 = STDIN_FILENO, name: String = "-", isCancelled: @escaping @Sendable () -> Bool = { false }) {
-        self.descriptor = descriptor
-        self.name = name
-        self.isCancelled = isCancelled
-    }
-
-    public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        while true {
-            var p = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let ready = poll(&p, 1, 200)
-            if ready == 0 {
-                if isCancelled() { return 0 }
-                continue
+    public func bytes(at offset: UInt64, count: Int) throws -> [UInt8]? {
+        guard let start = off_t(exactly: offset), count >= 0, Int64(start) <= Int64.max - Int64(count) else { return nil }
+        var out = [UInt8](repeating: 0, count: count)
+        var done = 0
+        while done < count {
+            let n = out.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress.map { $0 + done }, count - done, start + off_t(done)) }
+            if n > 0 {
+                done += n
+            } else if n == 0 {
+                break
+            } else if errno == ESPIPE {
+                return nil
+            } else if errno != EINTR {
+                throw IngestError("\(path): \(FileInput.reason(errno))")
             }
-            if ready < 0 {
-                if errno == EINTR { continue }
-                throw IngestError("\(name): \(FileInput.reason(errno))")
-            }
-            let n = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-            if n >= 0 { return n }
-            if errno != EINTR && errno != EAGAIN { throw IngestError("\(name): \(FileInput.reason(errno))") }
         }
+        return Array(out.prefix(done))
     }
-
-    public func seek(to offset: UInt64) throws -> Bool { offset == 0 }
 }

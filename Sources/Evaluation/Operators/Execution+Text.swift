@@ -1,0 +1,216 @@
+import Columnar
+import KQL
+
+/// How `parse-kv` takes text apart.
+private struct KeyValueSyntax {
+    var pair = Array(" ".utf8)
+    var separator = Array("=".utf8)
+    var quotes: [(open: UInt8, close: UInt8)] = []
+    var escape: UInt8?
+    /// Values run on to the last pair delimiter before the next key.
+    var greedy = false
+    var regex: Regex2?
+
+    init(_ settings: [String: Value]) throws {
+        func text(_ name: String) -> [UInt8]? {
+            if case .string(let s)? = settings[name] { return Array(s.utf8) }
+            return nil
+        }
+        if let p = text("pair_delimiter"), !p.isEmpty { pair = p }
+        if let k = text("kv_delimiter"), !k.isEmpty { separator = k }
+        if let q = text("quote"), let first = q.first { quotes = [(first, q.count > 1 ? q[1] : first)] }
+        if case .dynamic(.array(let items))? = settings["quote"] {
+            for case .string(let s) in items {
+                let q = Array(s.utf8)
+                if let first = q.first { quotes.append((first, q.count > 1 ? q[1] : first)) }
+            }
+        }
+        escape = text("escape")?.first
+        if case .bool(let g)? = settings["greedy"] { greedy = g }
+        if case .string(let r)? = settings["regex"] { regex = try Regex2(r) }
+    }
+
+    private func stands(_ what: [UInt8], _ s: [UInt8], _ at: Int) -> Bool {
+        at + what.count <= s.count && what.indices.allSatisfy { s[at + $0] == what[$0] }
+    }
+
+    /// The pairs of a text, in order.
+    func pairs(_ s: [UInt8]) -> [(key: String, value: String)] {
+        var out: [(String, String)] = []
+        if let regex {
+            var at = 0
+            while at <= s.count, let groups = regex.captures(s, from: at, groups: 2), let whole = groups[0] {
+                if groups.count > 2, let k = groups[1], let v = groups[2] {
+                    out.append((String(decoding: s[k], as: UTF8.self), String(decoding: s[v], as: UTF8.self)))
+                }
+                at = max(whole.upperBound, at + 1)
+            }
+            return out
+        }
+        var i = 0
+        while i < s.count {
+            while i < s.count, stands(pair, s, i) { i += pair.count }
+            let start = i
+            while i < s.count, !stands(separator, s, i), !stands(pair, s, i) { i += 1 }
+            guard i < s.count, stands(separator, s, i) else {
+                // A word without a separator belongs to the value before it when values are greedy.
+                if greedy, var last = out.popLast() {
+                    last.1 += String(decoding: pair + s[start..<i], as: UTF8.self)
+                    out.append(last)
+                }
+                continue
+            }
+            let key = String(decoding: s[start..<i], as: UTF8.self)
+            i += separator.count
+            var value: [UInt8] = []
+            if i < s.count, let quote = quotes.first(where: { $0.open == s[i] }) {
+                i += 1
+                while i < s.count, s[i] != quote.close {
+                    if s[i] == escape, i + 1 < s.count { i += 1 }
+                    value.append(s[i])
+                    i += 1
+                }
+                i += 1
+            } else {
+                while i < s.count, !stands(pair, s, i) {
+                    value.append(s[i])
+                    i += 1
+                }
+            }
+            out.append((key.trimmed, String(decoding: value, as: UTF8.self)))
+        }
+        return out
+    }
+}
+
+extension String {
+    /// Without blanks at both ends.
+    fileprivate var trimmed: String {
+        let blanks: (Character) -> Bool = { $0 == " " || $0 == "\t" }
+        return String(drop(while: blanks).reversed().drop(while: blanks).reversed())
+    }
+}
+
+extension Execution {
+    /// The last columns are the keys asked for, in the order of `keys`; the first value of a key counts.
+    func parseKeyValues(
+        _ plan: Plan, _ input: Plan, _ arguments: [BoundExpr], _ settings: [String: Value], _ environment: Environment,
+        _ emit: (Batch) throws -> Bool
+    ) throws -> Bool {
+        guard let argument = arguments.first, case .dynamic(.array(let names))? = settings["keys"] else {
+            throw EvaluationError("parse-kv needs a text and keys", at: plan.range)
+        }
+        let source = try compiled(argument, of: plan, over: input.columns)
+        let syntax = try KeyValueSyntax(settings)
+        let places = plan.columns.map { c in input.columns.firstIndex { $0.id == c.id } }
+        return try run(input, environment) { batch in
+            let text = try source.evaluate(batch, context).materialized(rows: batch.count)
+            var builders = plan.columns.map { ColumnBuilder($0.type) }
+            let open = plan.columns.indices.filter { places[$0] == nil }
+            let keys = names.map { name -> String in if case .string(let s) = name { s } else { "" } }
+            for row in 0..<batch.count {
+                var found: [String: String] = [:]
+                if case .string(let s) = text.value(row) {
+                    for (k, v) in syntax.pairs(Array(s.utf8)) where found[k] == nil { found[k] = v }
+                }
+                for (n, c) in open.enumerated() {
+                    // Renamed columns keep the order of the keys.
+                    let key = n < keys.count ? keys[n] : plan.columns[c].name
+                    if let v = found[key] {
+                        builders[c].append(convertValue(.string(v), to: plan.columns[c].type))
+                    } else {
+                        builders[c].appendNull()
+                    }
+                }
+            }
+            let columns = plan.columns.indices.map { c -> Column in
+                if let p = places[c] { return batch.columns[p] }
+                return builders[c].finish()
+            }
+            return try emit(Batch(columns: columns, count: batch.count, keys: batch.keys, lineage: batch.lineage))
+        }
+    }
+
+    // MARK: ipv4_lookup, ipv6_lookup
+
+    /// Joins each row with the networks of the table that hold its address, the longest prefix first.
+    func addressLookup(
+        _ plan: Plan, _ name: String, _ input: Plan, _ table: Plan, _ arguments: [BoundExpr], _ settings: [String: Value],
+        _ environment: Environment, _ emit: (Batch) throws -> Bool
+    ) throws -> Bool {
+        let source = try compiled(arguments[0], of: plan, over: input.columns)
+        let key = try compiled(arguments[1], of: plan, over: table.columns, side: 1)
+        var keepsUnmatched = false
+        if case .bool(let b)? = settings["return_unmatched"] { keepsUnmatched = b }
+        let store = try self.store(table, Environment(), by: name)
+        var networks: [IPNetwork: [Int]] = [:]
+        var lengths = Set<Int>()
+        var start = 0
+        for b in store.batches {
+            let texts = try key.evaluate(b, context).materialized(rows: b.count)
+            for row in 0..<b.count {
+                guard case .string(let s) = texts.value(row), let network = IPNetwork(s) else { continue }
+                networks[network, default: []].append(start + row)
+                lengths.insert(network.length)
+            }
+            start += b.count
+        }
+        let longestFirst = lengths.sorted(by: >)
+        return try run(input, environment) { batch in
+            let texts = try source.evaluate(batch, context).materialized(rows: batch.count)
+            var left = ContiguousArray<Int32>()
+            var right: [Int] = []
+            for row in 0..<batch.count {
+                let before = right.count
+                if case .string(let s) = texts.value(row), let address = IPNetwork(s) {
+                    for length in longestFirst where length <= address.length {
+                        for r in networks[address.shortened(to: length)] ?? [] {
+                            left.append(Int32(truncatingIfNeeded: row))
+                            right.append(r)
+                        }
+                    }
+                }
+                if right.count == before, keepsUnmatched {
+                    left.append(Int32(truncatingIfNeeded: row))
+                    right.append(-1)
+                }
+            }
+            if left.isEmpty { return true }
+            let a = batch.gather(left)
+            return try emit(
+                Batch(
+                    columns: pick(plan.columns, input.columns, a.columns, table.columns, store.gather(right).columns), count: a.count,
+                    keys: a.keys, lineage: a.lineage))
+        }
+    }
+
+    /// The columns of a result by identity, from either side.
+    private func pick(
+        _ wanted: [BoundColumn], _ left: [BoundColumn], _ leftCells: [Column], _ right: [BoundColumn], _ rightCells: [Column]
+    ) -> [Column] {
+        wanted.map { c in
+            if let i = left.firstIndex(where: { $0.id == c.id }) { return leftCells[i] }
+            if let i = right.firstIndex(where: { $0.id == c.id }) { return rightCells[i] }
+            return Column.nulls(c.type, count: leftCells.first?.count ?? rightCells.first?.count ?? 0)
+        }
+    }
+}
+
+/// An address with the length of its prefix, as 128 bits; IPv4 sits in the mapped range `::ffff:0:0/96`.
+struct IPNetwork: Hashable {
+    let bits: UInt128
+    let length: Int
+
+    private init(bits: UInt128, length: Int) {
+        self.length = length
+        self.bits = length <= 0 ? 0 : bits & (UInt128.max << UInt128(128 - min(length, 128)))
+    }
+
+    /// Reads IPv4 and IPv6 addresses with an optional prefix length; nil for anything else.
+    init?(_ text: String) {
+        guard let v = IPAddress.parseV6(text) else { return nil }
+        self.init(bits: v.address, length: v.prefix)
+    }
+
+    func shortened(to n: Int) -> IPNetwork { IPNetwork(bits: bits, length: n) }
+}

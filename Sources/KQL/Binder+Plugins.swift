@@ -1,0 +1,155 @@
+import Columnar
+
+// `evaluate`: plugins whose result schema is known before the data is.
+
+extension BindingSession {
+    func bindEvaluate(_ call: Expr, _ schema: [TypedName]?, _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
+        guard case .call(let name, let args) = call.kind else {
+            error(.unsupportedPlugin, "`evaluate` takes a plugin call", call.range)
+            return unknownRelation(op.range)
+        }
+        switch name.text {
+        case "bag_unpack": return bindBagUnpack(name, args, schema, input, scope, op)
+        case "pivot": return bindPivot(name, args, schema, input, scope, op)
+        case "ipv4_lookup", "ipv6_lookup": return bindIPLookup(name, args, input, scope, op)
+        case "narrow": return bindNarrow(name, args, input, op)
+        default:
+            error(.unsupportedPlugin, "plugin `\(name.text)` is not supported yet", name.range)
+            return unknownRelation(op.range)
+        }
+    }
+
+    /// The declared result columns; `*` stands for the columns given. Nil after reporting.
+    private func declared(_ schema: [TypedName]?, star: [BoundColumn], _ name: Name) -> [(column: BoundColumn, isInput: Bool)]? {
+        guard let schema else {
+            error(
+                .needsSchema, "the result columns of `\(name.text)` depend on the data and must be declared", name.range,
+                mend: "write evaluate \(name.text)(...) : (column: type, ...)")
+            return nil
+        }
+        var out: [(BoundColumn, Bool)] = []
+        for s in schema {
+            if s.name.text == "*" {
+                for c in star { out.append((c, true)) }
+            } else if let c = star.first(where: { $0.name == s.name.text }), s.type == nil || c.type == s.type {
+                out.append((c, true))
+            } else {
+                out.append((column(s.name.text, s.type ?? .dynamic), false))
+            }
+        }
+        return out
+    }
+
+    private func bindBagUnpack(
+        _ name: Name, _ args: [Expr], _ schema: [TypedName]?, _ input: Relation, _ scope: Scope, _ op: Operator
+    ) -> Relation {
+        guard let first = args.first, let bag = bind(first, scope) else { return unknownRelation(op.range) }
+        guard bag.type == .dynamic else {
+            error(.notDynamic, "`bag_unpack` needs a dynamic column, not a \(bag.type.rawValue)", first.range)
+            return unknownRelation(op.range)
+        }
+        let bagColumn = referencedColumn(first, scope)
+        let rest = input.columns.filter { $0.id != bagColumn?.id }
+        guard let columns = declared(schema, star: rest, name) else { return unknownRelation(op.range) }
+        var options: [String: Value] = [:]
+        var position = 0
+        for a in args.dropFirst() {
+            var key = ["prefix", "conflict", "ignoredProperties"][min(position, 2)]
+            var value = a
+            if case .named(let n, let v) = a.kind, let given = n.first { (key, value) = (given.text, v) } else { position += 1 }
+            if let v = bind(value, Scope(scope.env)).flatMap(constantValue) { options[key] = v }
+        }
+        return Relation(
+            plan: Plan(
+                .custom(name: "bag_unpack", inputs: [input.plan], arguments: [bag], options: options), columns: columns.map(\.column),
+                range: op.range))
+    }
+
+    private func bindPivot(
+        _ name: Name, _ args: [Expr], _ schema: [TypedName]?, _ input: Relation, _ scope: Scope, _ op: Operator
+    ) -> Relation {
+        guard let first = args.first, let key = bind(first, scope) else { return unknownRelation(op.range) }
+        let collector = AggregateCollector(keyColumns: [])
+        var inner = scope
+        inner.aggregates = collector
+        var aggregate: BoundAggregate?
+        var groups = args.dropFirst()
+        if let second = groups.first, case .call(let fn, let fnArgs) = second.kind, let sig = functions.aggregate(fn.text) {
+            guard let a = bindAggregate(sig, fn, fnArgs, second.range, inner) else { return unknownRelation(op.range) }
+            aggregate = a
+            groups = groups.dropFirst()
+        }
+        var used: Set<ColumnID> = []
+        collectColumns(key, into: &used)
+        for a in aggregate?.arguments ?? [] { collectColumns(a, into: &used) }
+        var by: [BoundColumn] = []
+        if groups.isEmpty {
+            by = input.columns.filter { !used.contains($0.id) }
+        } else {
+            for g in groups {
+                guard let c = referencedColumn(g, scope) else {
+                    if bind(g, scope) != nil { error(.notColumn, "`pivot` groups by columns", g.range) }
+                    return unknownRelation(op.range)
+                }
+                by.append(c)
+            }
+        }
+        guard let columns = declared(schema, star: by, name) else { return unknownRelation(op.range) }
+        // Arguments: the pivoted value, those of the aggregate, then the group columns.
+        let options: [String: Value] = [
+            "aggregate": .string(aggregate?.name ?? "count"), "aggregateArguments": .long(Int64(aggregate?.arguments.count ?? 0)),
+        ]
+        let groupExprs = by.map { BoundExpr(.column($0.id), $0.type, op.range) }
+        return Relation(
+            plan: Plan(
+                .custom(
+                    name: "pivot", inputs: [input.plan], arguments: [key] + (aggregate?.arguments ?? []) + groupExprs, options: options),
+                columns: columns.map(\.column), range: op.range))
+    }
+
+    private func bindIPLookup(_ name: Name, _ args: [Expr], _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
+        var positional: [Expr] = []
+        var unmatched = false
+        for a in args {
+            if case .named(let n, let v) = a.kind, n.first?.text == "return_unmatched" {
+                if case .constant(.bool(let b))? = bind(v, Scope(scope.env))?.kind { unmatched = b }
+            } else {
+                positional.append(a)
+            }
+        }
+        if positional.count > 3, case .literal(.bool(let b))? = positional.last?.kind {
+            unmatched = b
+            positional.removeLast()
+        }
+        guard positional.count >= 3 else {
+            error(.argumentCount, "`\(name.text)` takes a table, the source's key and the table's key", op.range)
+            return unknownRelation(op.range)
+        }
+        guard let table = bindTabular(positional[0], scope.env), !table.isUnknown, let source = bind(positional[1], scope),
+            let key = bind(positional[2], Scope(scope.env, row: row(table)))
+        else { return unknownRelation(op.range) }
+        guard source.type == .string, key.type == .string else {
+            error(.joinKeyTypes, "`\(name.text)` needs string keys", op.range, mend: "convert them with tostring()")
+            return unknownRelation(op.range)
+        }
+        if positional.count > 3 {
+            error(.unsupportedOption, "further keys of `\(name.text)` are not supported yet", positional[3].range)
+            return unknownRelation(op.range)
+        }
+        if input.isUnknown { return input }
+        // Arguments: the key over the first input, the key over the second.
+        return Relation(
+            plan: Plan(
+                .custom(
+                    name: name.text, inputs: [input.plan, table.plan], arguments: [source, key],
+                    options: ["return_unmatched": .bool(unmatched)]),
+                columns: joined(input.columns, table.columns), range: op.range))
+    }
+
+    private func bindNarrow(_ name: Name, _ args: [Expr], _ input: Relation, _ op: Operator) -> Relation {
+        if input.isUnknown { return input }
+        let columns = [column("Row", .long), column("Column", .string), column("Value", .string)]
+        return Relation(
+            plan: Plan(.custom(name: "narrow", inputs: [input.plan], arguments: [], options: [:]), columns: columns, range: op.range))
+    }
+}

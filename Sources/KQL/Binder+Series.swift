@@ -1,0 +1,177 @@
+import Columnar
+
+// make-series and partition: operators that work on groups of rows.
+
+extension BindingSession {
+    /// `make-series`: the rows are grouped by the keys and the axis' bin, then `custom("make-series")` lays the groups out as arrays.
+    ///
+    /// Its input has the keys, the bin and one column an aggregate; its arguments are from, to (null constants where not given) and step;
+    /// option `keys` is the number of keys, `defaults` the value of an empty bin for each aggregate, `kind` is `nonempty` or absent. Its
+    /// columns are the keys, a dynamic array for each aggregate, and the array of bins.
+    func bindMakeSeries(
+        _ items: [Expr], on: Expr, from: Expr?, to: Expr?, step: Expr?, keys: [Expr], _ input: Relation, _ scope: Scope, _ op: Operator
+    ) -> Relation {
+        var p = Projection()
+        for (i, k) in keys.enumerated() { addItem(k, i, into: &p, scope, .project) }
+        for (c, e) in zip(p.columns, p.exprs) where e.type == .dynamic && !poisoned.contains(c.id) {
+            error(
+                .dynamicKey, "group key `\(c.name)` is dynamic, which cannot be grouped by", e.range,
+                mend: "convert it: tostring(\(c.name))")
+        }
+        let keyColumns = p.columns, keyExprs = p.exprs
+        guard let axis = bindAxis(on, from, to, step, scope, op) else {
+            for item in items { _ = bindSeriesItem(item, scope, AggregateCollector(keyColumns: [])) }
+            return unknownRelation(op.range)
+        }
+        let collector = AggregateCollector(keyColumns: [])
+        var defaults: [Dynamic] = []
+        var names: [String] = []
+        var results: [BoundExpr] = []
+        var failed = false
+        for item in items {
+            guard let s = bindSeriesItem(item, scope, collector) else {
+                failed = true
+                continue
+            }
+            names.append(s.name)
+            results.append(s.value)
+            defaults.append(s.standard)
+        }
+        if failed || input.isUnknown { return unknownRelation(op.range) }
+        // Rows outside [from, to) belong to no bin.
+        var source = input.plan
+        for (bound, test) in [(axis.from, BinaryOperator.greaterOrEqual), (axis.to, .less)] {
+            guard let b = bound else { continue }
+            let c = BoundExpr(.call(test.rawValue, [axis.value, b]), .bool, b.range)
+            source = Plan(.filter(source, c), columns: source.columns, range: op.range)
+        }
+        let bin =
+            axis.from.map { BoundExpr(.call("bin_at", [axis.value, axis.step, $0]), axis.value.type, on.range) }
+            ?? BoundExpr(.call("bin", [axis.value, axis.step]), axis.value.type, on.range)
+        let binColumn = column(axis.name, axis.value.type)
+        let outputs = collector.aggregates.flatMap(\.outputs)
+        var grouped = Plan(
+            .summarize(source, keys: keyExprs + [bin], aggregates: collector.aggregates), columns: keyColumns + [binColumn] + outputs,
+            range: op.range)
+        let ahead = (keyColumns + [binColumn]).map { BoundExpr(.column($0.id), $0.type, op.range) }
+        let values = zip(names, results).map { column($0, for: $1) }
+        grouped = Plan(.project(grouped, ahead + results), columns: keyColumns + [binColumn] + values, range: op.range)
+        let none = constant(.null(.dynamic), op.range)
+        var out = Projection()
+        for c in keyColumns { out.add(c, none) }
+        for n in names { out.add(column(n, .dynamic), none) }
+        out.add(column(axis.name, .dynamic), none)
+        var options: [String: Value] = ["keys": .long(Int64(keyColumns.count)), "defaults": .dynamic(.array(defaults))]
+        if let kind = op.parameter("kind") { options["kind"] = .string(parameterText(kind)) }
+        let null = constant(.null(axis.value.type), op.range)
+        return Relation(
+            plan: Plan(
+                .custom(
+                    name: "make-series", inputs: [grouped], arguments: [axis.from ?? null, axis.to ?? null, axis.step], options: options),
+                columns: out.columns, range: op.range))
+    }
+
+    private struct Axis {
+        let name: String
+        let value: BoundExpr
+        let from: BoundExpr?
+        let to: BoundExpr?
+        let step: BoundExpr
+    }
+
+    private func bindAxis(_ on: Expr, _ from: Expr?, _ to: Expr?, _ step: Expr?, _ scope: Scope, _ op: Operator) -> Axis? {
+        var value = on
+        if case .named(_, let v) = on.kind { value = v }
+        let name = resultName(on, scope).flatMap { $0.isEmpty ? nil : $0 } ?? defaultName { scope.row?.column($0) != nil }
+        guard let step else {
+            error(.rangeTypes, "`make-series` needs a step", op.keyword.range)
+            return nil
+        }
+        let outer = Scope(scope.env)
+        let boundValue = bind(value, scope)
+        let boundFrom = from.map { bind($0, outer) }, boundTo = to.map { bind($0, outer) }
+        guard let v = boundValue, let s = bind(step, outer), boundFrom.map({ $0 != nil }) ?? true, boundTo.map({ $0 != nil }) ?? true else {
+            return nil
+        }
+        let stepType: ScalarType
+        switch (v.type, s.type) {
+        case (.datetime, .timespan), (.timespan, .timespan): stepType = .timespan
+        case (let a, let b) where a.isNumeric && b.isNumeric:
+            stepType = TypeRules.widest(a, b) == .int ? .long : TypeRules.widest(a, b) ?? .long
+        default:
+            error(
+                .rangeTypes, "`make-series` is not defined on a \(v.type.rawValue) with a step of \(s.type.rawValue)", step.range,
+                mend: v.type == .dynamic ? "convert the axis first, for example with todatetime()" : "use a timespan as step")
+            return nil
+        }
+        let type = v.type.isNumeric ? stepType : v.type
+        func edge(_ e: BoundExpr??) -> BoundExpr?? {
+            guard case .some(.some(let b)) = e else { return .some(nil) }
+            return assign(b, to: type).map { .some($0) }
+        }
+        guard let f = edge(boundFrom), let t = edge(boundTo) else { return nil }
+        return Axis(name: name, value: convert(v, to: type), from: f, to: t, step: convert(s, to: stepType))
+    }
+
+    private func bindSeriesItem(
+        _ item: Expr, _ scope: Scope, _ collector: AggregateCollector
+    ) -> (name: String, value: BoundExpr, standard: Dynamic)? {
+        var value = item
+        var given: Expr?
+        var name: Name?
+        while true {
+            if case .defaulted(let e, let d) = value.kind {
+                (value, given) = (e, d)
+            } else if case .named(let n, let e) = value.kind {
+                (name, value) = (n.first, e)
+            } else if case .paren(let e) = value.kind {
+                value = e
+            } else {
+                break
+            }
+        }
+        var inner = scope
+        inner.aggregates = collector
+        guard let bound = bind(value, inner) else { return nil }
+        var standard: Dynamic = bound.type.isNumeric ? .long(0) : .null
+        if let given {
+            guard let d = bind(given, Scope(scope.env)) else { return nil }
+            guard let v = constantValue(d), let c = ConstantFold.dynamic(v) else {
+                error(.notConstant, "the default of a series must be a constant", given.range)
+                return nil
+            }
+            standard = c
+        }
+        let own = name?.text ?? resultName(value, inner).flatMap { $0.isEmpty ? nil : $0 } ?? defaultName { _ in false }
+        return (own, bound, standard)
+    }
+
+    // MARK: Partition
+
+    /// `partition by column (operators)`: `custom("partition")` hands the rows of each key to its second input, whose source they are.
+    func bindPartition(_ by: Expr, _ body: Expr, _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
+        let key = bind(by, scope)
+        guard case .query(let q) = body.kind, case .input = q.source else {
+            error(
+                .unsupportedOption, "a whole query as the body of `partition` is not supported; give operators in parentheses", body.range)
+            return unknownRelation(op.range)
+        }
+        guard let key else { return unknownRelation(op.range) }
+        if key.type == .dynamic {
+            error(.dynamicKey, "a partition key must not be dynamic", by.range, mend: "convert it first with tostring()")
+            return unknownRelation(op.range)
+        }
+        if input.isUnknown { return input }
+        var inner = input.with(Plan(.subquerySource, columns: input.columns, range: op.range))
+        var env = scope.env
+        for o in q.operators {
+            guard admit(o.range) else { break }
+            inner = apply(o, inner, &env)
+        }
+        if inner.isUnknown { return inner }
+        return Relation(
+            plan: Plan(
+                .custom(name: "partition", inputs: [input.plan, inner.plan], arguments: [key], options: [:]), columns: inner.columns,
+                range: op.range), open: inner.open)
+    }
+}

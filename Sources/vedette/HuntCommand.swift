@@ -1,0 +1,128 @@
+import ArgumentParser
+import Columnar
+import Evaluation
+import Ingest
+import KQL
+import Pipeline
+import Service
+import Tables
+
+struct Hunt: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "One KQL query over historical logs.",
+        discussion: """
+            Tables are filled from the records' own form; unknown JSON becomes a custom table named after its file (x.json.gz: x_CL). \
+            A query without a table needs no data.
+
+              vedette hunt 'AWSCloudTrail | summarize count() by EventName | top 10 by count_' --data logs/
+              vedette hunt --query-file q.kql --data SigninLogs=export.jsonl --at latest --format csv
+              vedette hunt 'print now()'
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json, jsonl, csv }
+
+    @Argument(help: ArgumentHelp("The query.", valueName: "kql"))
+    var query: String?
+    @Option(help: ArgumentHelp("Read the query from a file; - for standard input.", valueName: "path"))
+    var queryFile: String?
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Files, folders or globs; Table=path names the table of their records.", valueName: "path"))
+    var data: [String] = []
+    @Option(help: ArgumentHelp("What now() is: a time, or `latest` for the newest event time.", valueName: "time"))
+    var at: String?
+    @Option(help: "table, json (Kusto REST v1), jsonl or csv.")
+    var format: Format = .table
+
+    func run() throws {
+        let text = try queryText()
+        var inputs: [HuntInput] = []
+        var failed = false
+        for d in data {
+            var path = d
+            var table: String?
+            if let eq = d.firstIndex(of: "="), !d[..<eq].isEmpty, d[..<eq].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" }) {
+                table = String(d[..<eq])
+                path = String(d[d.index(after: eq)...])
+            }
+            if path == "-" {
+                inputs.append(HuntInput(file: InputFile(path: "-", size: 0), table: table))
+                continue
+            }
+            let (files, problems) = InputPaths.expand([path])
+            for p in problems {
+                Terminal.err("vedette: \(p.path): \(p.reason)")
+                failed = true
+            }
+            inputs += files.map { HuntInput(file: $0, table: table) }
+        }
+        if failed, inputs.isEmpty { throw ExitStatus.io }
+
+        let tree = SyntaxTree.parse(text)
+        let catalog = HuntTables.inferring(WorkspaceCatalog(), from: inputs, limits: IngestLimits())
+        let options = BinderOptions(fold: { ConstantFolder.fold(name: $0, args: $1) })
+        let bound = Binder(functions: FunctionRegistry.standard, schemas: catalog, options: options).bind(tree)
+        let renderer = DiagnosticRenderer(source: text, file: queryFile)
+        let errors = bound.diagnostics.filter { $0.severity == .error }
+        for d in bound.diagnostics where d.severity != .note { Terminal.err(renderer.render(d)) }
+        guard let plan = bound.plan, errors.isEmpty else { throw ExitStatus.invalid }
+
+        let bar = ProgressBar(total: Int(inputs.reduce(0) { $0 + $1.file.size }))
+        let tables = HuntTables(inputs: inputs, catalog: catalog, progress: { bar.add($0) })
+        var now = WallClock.now
+        if at == "latest" {
+            now = try latest(tables, catalog, inputs)
+        } else if let t = try Times.parse(at, "--at") {
+            now = t
+        }
+        let context = EvaluationContext(now: now, seed: 0)
+        let executor = Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false))
+        let printer = ResultPrinter(format: format, columns: plan.columns)
+        do {
+            try executor.run(plan) { batch in
+                printer.add(batch)
+                return true
+            }
+        } catch let e as EvaluationError {
+            bar.finish()
+            let d = Diagnostic(.error, "VK0400", e.message, at: e.range ?? plan.range)
+            Terminal.err(e.range == nil ? "vedette: \(e.message)" : renderer.render(d))
+            throw ExitStatus.invalid
+        } catch { throw fail("\(error)", ExitStatus.io) }
+        bar.finish()
+        printer.finish()
+        let figures = tables.figures
+        for p in figures.problems { Terminal.err("vedette: \(p)") }
+        if figures.deadLetters > 0 { Terminal.err("vedette: \(Figures.count(figures.deadLetters)) records could not be read") }
+        if at == nil, figures.newest > 0, WallClock.now - figures.newest > KustoTime.ticksPerHour, usesNow(plan) {
+            Terminal.err(
+                "vedette: the query looks back from now, but the newest record is of \(KustoTime.isoString(figures.newest)); --at latest looks back from there")
+        }
+        if failed || !figures.problems.isEmpty { throw ExitStatus.io }
+    }
+
+    private func queryText() throws -> String {
+        if let queryFile {
+            if query != nil { throw fail("give the query or --query-file, not both", ExitStatus.usage) }
+            do { return try TextFile.read(queryFile == "-" ? "/dev/stdin" : queryFile, limit: 4 << 20) } catch { throw fail("\(error)", ExitStatus.io) }
+        }
+        guard let query else { throw fail("a query is needed: vedette hunt 'KQL' --data PATH", ExitStatus.usage) }
+        return query
+    }
+
+    /// The newest event time of all data: a scan of its own.
+    private func latest(_ tables: HuntTables, _ catalog: WorkspaceCatalog, _ inputs: [HuntInput]) throws -> Int64 {
+        guard !inputs.contains(where: { $0.file.path == "-" }) else {
+            throw fail("--at latest cannot look ahead in standard input", ExitStatus.usage)
+        }
+        let probe = HuntTables(inputs: inputs, catalog: catalog)
+        let context = EvaluationContext(now: 0)
+        do { try probe.scan(table: "AzureActivity", columns: [], filters: [], context: context) { _ in true } } catch { throw fail("\(error)", ExitStatus.io) }
+        let newest = probe.figures.newest
+        return newest > 0 ? newest : WallClock.now
+    }
+
+    private func usesNow(_ plan: Plan) -> Bool {
+        var found = false
+        PlanInspection.forEachExpression(plan) { e in if case .call("now", _) = e.kind { found = true } }
+        return found
+    }
+}

@@ -1,0 +1,136 @@
+import Columnar
+import KQL
+
+/// Prints the rows of a hunt.
+final class ResultPrinter {
+    private let format: Hunt.Format
+    private let columns: [BoundColumn]
+    private var rows: [[String]] = []
+    private var count = 0
+    private var started = false
+    private var buffer = ""
+
+    init(format: Hunt.Format, columns: [BoundColumn]) {
+        self.format = format
+        self.columns = columns
+    }
+
+    func add(_ batch: Batch) {
+        for r in 0..<batch.count {
+            switch format {
+            case .table: rows.append(batch.columns.map { ResultPrinter.text($0.value(r)) })
+            case .json:
+                if !started { begin() }
+                buffer += count > 0 ? ",[" : "["
+                for (i, c) in batch.columns.enumerated() {
+                    if i > 0 { buffer += "," }
+                    buffer += ResultPrinter.rest(c.value(r))
+                }
+                buffer += "]"
+            case .jsonl:
+                var members: [Dynamic.Member] = []
+                for (i, c) in batch.columns.enumerated() { members.append(.init(columns[i].name, ResultPrinter.json(c.value(r)))) }
+                buffer += JSONText.compact(.object(members)) + "\n"
+            case .csv:
+                if !started {
+                    started = true
+                    buffer += columns.map { ResultPrinter.quoted($0.name) }.joined(separator: ",") + "\r\n"
+                }
+                buffer += batch.columns.map { ResultPrinter.quoted(ResultPrinter.text($0.value(r))) }.joined(separator: ",") + "\r\n"
+            }
+            count += 1
+            if buffer.utf8.count > 1 << 16 { flush() }
+        }
+    }
+
+    private func flush() {
+        Terminal.out(buffer, terminator: "")
+        buffer = ""
+    }
+
+    private func begin() {
+        started = true
+        buffer += "{\"Tables\":[{\"TableName\":\"Table_0\",\"Columns\":["
+        for (i, c) in columns.enumerated() {
+            if i > 0 { buffer += "," }
+            buffer += "{\"ColumnName\":"
+            JSONText.appendQuoted(c.name, to: &buffer)
+            buffer += ",\"DataType\":\"\(c.type.dataTypeName)\",\"ColumnType\":\"\(c.type.rawValue)\"}"
+        }
+        buffer += "],\"Rows\":["
+    }
+
+    func finish() {
+        switch format {
+        case .json:
+            if !started { begin() }
+            buffer += "]}]}\n"
+        case .csv:
+            if !started { buffer += columns.map { ResultPrinter.quoted($0.name) }.joined(separator: ",") + "\r\n" }
+        case .jsonl: break
+        case .table:
+            var t = TextTable(
+                columns.map(\.name), alignment: columns.map { $0.type.isNumeric || $0.type == .timespan ? .right : .left })
+            t.rows = rows
+            Terminal.out(t.render(width: Terminal.width))
+            Terminal.out(Terminal.styled("\(Figures.count(count)) row\(count == 1 ? "" : "s")", .dim))
+        }
+        if !buffer.isEmpty { flush() }
+    }
+
+    private static func quoted(_ s: String) -> String {
+        s.contains { $0 == "," || $0 == "\"" || $0 == "\n" || $0 == "\r" || $0 == "\r\n" } ? "\"" + s.replacing("\"", with: "\"\"") + "\"" : s
+    }
+
+    /// A cell as text; null is empty.
+    static func text(_ v: Value) -> String {
+        switch v {
+        case .null: ""
+        case .bool(let b): b ? "true" : "false"
+        case .int(let i): String(i)
+        case .long(let i): String(i)
+        case .real(let d): KustoNumber.real(d, wholeSuffix: false)
+        case .decimal(let d): d.description
+        case .string(let s): s
+        case .datetime(let t): KustoTime.isoString(t)
+        case .timespan(let t): KustoTime.timespanString(t)
+        case .guid(let g): guid(g)
+        case .dynamic(.string(let s)): s
+        case .dynamic(let d): JSONText.compact(d)
+        }
+    }
+
+    /// A cell of the REST v1 shape: bool as true/false, dynamic as its value, times as text.
+    static func rest(_ v: Value) -> String {
+        switch v {
+        case .null: return "null"
+        case .bool(let b): return b ? "true" : "false"
+        case .int(let i): return String(i)
+        case .long(let i): return String(i)
+        case .real(let d): return d.isFinite ? KustoNumber.real(d, wholeSuffix: true) : JSONText.real(d)
+        case .dynamic(let d): return JSONText.compact(d)
+        default:
+            var out = ""
+            JSONText.appendQuoted(text(v), to: &out)
+            return out
+        }
+    }
+
+    static func json(_ v: Value) -> Dynamic {
+        switch v {
+        case .null: .null
+        case .bool(let b): .bool(b)
+        case .int(let i): .long(Int64(i))
+        case .long(let i): .long(i)
+        case .real(let d): .real(d)
+        case .dynamic(let d): d
+        default: .string(text(v))
+        }
+    }
+
+    static func guid(_ g: UInt128) -> String {
+        let hex = String(g, radix: 16)
+        let h = Array(String(repeating: "0", count: 32 - hex.utf8.count) + hex)
+        return String(h[0..<8]) + "-" + String(h[8..<12]) + "-" + String(h[12..<16]) + "-" + String(h[16..<20]) + "-" + String(h[20..<32])
+    }
+}

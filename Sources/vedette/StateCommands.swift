@@ -1,0 +1,148 @@
+import ArgumentParser
+import Columnar
+import Service
+import Storage
+
+struct StateOption: ParsableArguments {
+    @Option(help: ArgumentHelp("The daemon's state directory.", valueName: "dir"))
+    var stateDir = "/var/lib/vedette"
+
+    func open() throws -> StateStore {
+        do { return try StateStore(directory: stateDir, readOnly: true) } catch { throw fail("\(error)", ExitStatus.io) }
+    }
+}
+
+struct AlertsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "alerts", abstract: "Alerts that the daemon has stored.", subcommands: [List.self, Show.self], defaultSubcommand: List.self)
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Lists alerts, newest first.")
+        enum Format: String, ExpressibleByArgument, CaseIterable { case table, jsonl }
+        @OptionGroup var state: StateOption
+        @Option(help: "Only this severity.") var severity: String?
+        @Option(help: ArgumentHelp("Only this rule: its id, or a part of its name.", valueName: "rule")) var rule: String?
+        @Option(help: ArgumentHelp("Only alerts that ended at or after this time.", valueName: "time")) var since: String?
+        @Option(help: ArgumentHelp("Only alerts that started at or before this time.", valueName: "time")) var until: String?
+        @Option(help: ArgumentHelp("At most so many.", valueName: "n")) var limit = 100
+        @Option(help: "table or jsonl.") var format: Format = .table
+
+        func run() throws {
+            let store = try state.open()
+            let rows: [StateStore.AlertRow]
+            let (from, to) = (try Times.parse(since, "--since"), try Times.parse(until, "--until"))
+            do { rows = try store.alerts(severity: severity, rule: rule, since: from, until: to, limit: max(1, limit)) } catch { throw fail("\(error)", ExitStatus.io) }
+            if format == .jsonl {
+                for r in rows { Terminal.out(r.json) }
+                return
+            }
+            var t = TextTable(["TIME", "SEVERITY", "STATUS", "RULE", "TECHNIQUES", "ID", "REV"])
+            for r in rows {
+                t.rows.append([
+                    KustoTime.isoString(r.endTime).prefix(19).replacing("T", with: " "), r.severity, r.status, r.ruleName, r.techniques,
+                    String(r.id.prefix(12)), String(r.revision),
+                ])
+            }
+            Terminal.out(rows.isEmpty ? "no alerts" : t.render(width: Terminal.width))
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Shows one alert, evidence included, as JSON.")
+        @OptionGroup var state: StateOption
+        @Argument(help: "The alert's id, or the beginning of it.") var id: String
+
+        func run() throws {
+            let store = try state.open()
+            let rows: [StateStore.AlertRow]
+            do { rows = try store.alerts(idPrefix: id) } catch { throw fail("\(error)", ExitStatus.io) }
+            guard let first = rows.first else { throw fail("no alert begins with `\(id)`", ExitStatus.invalid) }
+            guard rows.count == 1 else {
+                throw fail("`\(id)` is the beginning of \(rows.count) alerts: " + rows.map { String($0.id.prefix(16)) }.joined(separator: ", "), ExitStatus.invalid)
+            }
+            Terminal.out(PrettyJSON.render(first.json))
+        }
+    }
+}
+
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "status", abstract: "What the daemon was doing at its last checkpoint.")
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
+    @OptionGroup var state: StateOption
+    @Option(help: "table or json.") var format: Format = .table
+
+    func run() throws {
+        let store = try state.open()
+        let text: String?
+        do { text = try store.status() } catch { throw fail("\(error)", ExitStatus.io) }
+        guard let text, let status = JSONText.parse(text) else { throw fail("no daemon has written its status to \(state.stateDir) yet", ExitStatus.io) }
+        if format == .json {
+            Terminal.out(text)
+            return
+        }
+        func s(_ d: Dynamic?) -> String {
+            switch d {
+            case .string(let v)?: v
+            case .null?, nil: "-"
+            case let v?: JSONText.compact(v)
+            }
+        }
+        func time(_ d: Dynamic?) -> String { let t = s(d); return t.count > 19 ? t.prefix(19).replacing("T", with: " ") : t }
+        Terminal.out(
+            "written \(time(status["written"])) by process \(s(status["pid"])): \(s(status["records"])) records, \(s(status["alerts"])) alerts, \(s(status["dead_letters"])) dead letters, \(s(status["outbox"])) alerts waiting for outputs\n")
+        if case .array(let list)? = status["sources"] {
+            var t = TextTable(["SOURCE", "POSITION", "LAG", "RECORDS", "DEAD", "EVENT TIME", "IDLE"], alignment: [.left, .right, .right, .right, .right])
+            for o in list {
+                t.rows.append([
+                    s(o["path"]), s(o["position"]), s(o["lag_bytes"]), s(o["records"]), s(o["dead_letters"]), time(o["event_time"]), s(o["idle"]),
+                ])
+            }
+            Terminal.out(t.render(width: Terminal.width) + "\n")
+        }
+        if case .array(let list)? = status["rules"] {
+            var t = TextTable(["RULE", "ROWS KEPT", "EVIDENCE", "OPEN", "LATE", "HELD", "LAST ALERT", "FAILURE"], alignment: [.left, .right, .right, .right, .right, .right])
+            for o in list {
+                t.rows.append([
+                    s(o["name"]), s(o["retained_rows"]), s(o["evidence_bytes"]), s(o["open_alerts"]), s(o["late_rows"]), s(o["held_ticks"]),
+                    time(o["last_alert"]), s(o["failure"]),
+                ])
+            }
+            Terminal.out(t.render(width: Terminal.width))
+        }
+    }
+}
+
+/// JSON over several lines, for reading.
+enum PrettyJSON {
+    static func render(_ text: String) -> String {
+        guard let d = JSONText.parse(text) else { return text }
+        var out = ""
+        write(d, 0, &out)
+        return out
+    }
+
+    private static func write(_ d: Dynamic, _ depth: Int, _ out: inout String) {
+        let indent = String(repeating: "  ", count: depth + 1)
+        switch d {
+        case .array(let items) where !items.isEmpty:
+            out += "[\n"
+            for (i, v) in items.enumerated() {
+                out += indent
+                write(v, depth + 1, &out)
+                out += i + 1 < items.count ? ",\n" : "\n"
+            }
+            out += indent.dropLast(2) + "]"
+        case .object(let members) where !members.isEmpty:
+            out += "{\n"
+            for (i, m) in members.enumerated() {
+                out += indent
+                JSONText.appendQuoted(m.key, to: &out)
+                out += ": "
+                write(m.value, depth + 1, &out)
+                out += i + 1 < members.count ? ",\n" : "\n"
+            }
+            out += indent.dropLast(2) + "}"
+        default: JSONText.append(d, to: &out)
+        }
+    }
+}
