@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes Sources/Rules/Generated/AttackTable.swift from two tables of ATT&CK facts.
+"""Writes Sources/Rules/Generated/AttackTable.swift from a table of ATT&CK facts.
 
-    Tools/generate-attack.py attack.csv tactics.csv > Sources/Rules/Generated/AttackTable.swift
+    Tools/generate-attack.py attack.csv > Sources/Rules/Generated/AttackTable.swift
 
 attack.csv has the columns id, name, tactics, is_subtechnique, parent, deprecated, revoked, revoked_by, name_v18 and tactics_v18 (tactics
-joined by `;`); tactics.csv has id, shortname, name and sentinel_name. ATT&CK is published by The MITRE Corporation
+joined by `;`). ATT&CK is published by The MITRE Corporation
 (https://attack.mitre.org, reproduced with permission as its terms of use ask).
 """
 import csv
@@ -12,13 +12,11 @@ import sys
 
 
 def main() -> int:
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
     with open(sys.argv[1], newline="", encoding="utf-8") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["id"])
-    with open(sys.argv[2], newline="", encoding="utf-8") as file:
-        tactics = list(csv.DictReader(file))
     lines = []
     for row in rows:
         old_name = row["name_v18"] if row["name_v18"] != row["name"] else ""
@@ -44,12 +42,6 @@ def main() -> int:
     print('    static let techniques = """')
     for line in lines:
         print("        " + line)
-    print('        """')
-    print()
-    print("    /// A tactic a line: id|short name|name|name in Sentinel rules.")
-    print('    static let tactics = """')
-    for row in tactics:
-        print("        " + "|".join([row["id"], row["shortname"], row["name"], row["sentinel_name"]]))
     print('        """')
     print("}")
     return 0

@@ -86,7 +86,7 @@ struct AlertBuilder: Sendable {
                     String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
                 }
             }
-            let known = names.compactMap { AttackCatalog.canonicalTactic($0) }
+            let known = names.compactMap { Tactic(name: $0)?.rawValue }
             if !known.isEmpty, known.count == names.count { content.tactics = known }
         }
         for p in o.dynamicProperties {

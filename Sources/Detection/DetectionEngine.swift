@@ -27,6 +27,7 @@ public struct CheckpointDelta: Sendable {
     public var rules: [(fingerprint: String, bytes: [UInt8])] = []
     /// The engine's own state.
     public var engine: [UInt8] = []
+    public init() {}
 }
 
 /// All state as the store gives it back.

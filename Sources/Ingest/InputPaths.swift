@@ -12,6 +12,20 @@ public struct InputFile: Sendable, Hashable {
     let identity: FileKey
     let modified: Int64
     let isRegular: Bool
+
+    /// A file named without being looked at (standard input).
+    public init(path: String, size: UInt64, lowerBound: Int64 = 0) {
+        self.init(path: path, size: size, identity: FileKey(device: 0, inode: 0), modified: 0, isRegular: false)
+        self.lowerBound = lowerBound
+    }
+
+    init(path: String, size: UInt64, identity: FileKey, modified: Int64, isRegular: Bool) {
+        self.path = path
+        self.size = size
+        self.identity = identity
+        self.modified = modified
+        self.isRegular = isRegular
+    }
 }
 
 /// (device, inode).

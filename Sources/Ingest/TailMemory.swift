@@ -4,8 +4,8 @@ struct TailMemory {
         var saved: SavedStream
         let family: String
         let rungs: [UInt64]
-        /// The stream consisted of one document, which may be rewritten.
-        let hasDocument: Bool
+        /// Records of the one document that the stream consisted of, which may be rewritten; nil if it was another kind of stream.
+        let documentRecords: UInt64?
         /// The file as it was when the stream was closed at its end: while it stays so, there is nothing to read.
         var parked: (size: UInt64, modified: Int64)?
         /// The last scan that met its file.
@@ -19,7 +19,7 @@ struct TailMemory {
             family = TailSet.family(saved.path)
             let fields = try? RecordReader.Saved(saved.resume)
             rungs = fields?.rungs ?? []
-            hasDocument = fields?.document != nil && fields?.memory != nil
+            documentRecords = RecordReader.memory(in: saved.resume)?.count
         }
     }
 
@@ -37,6 +37,12 @@ struct TailMemory {
 
     /// Members of a family, the newest first.
     func family(_ name: String) -> [Entry] { (byFamily[name] ?? []).reversed() }
+
+    /// What is known of the document under a name: of several versions, which only grow, the longest.
+    func document(at path: String) -> Entry? {
+        family(TailSet.family(path)).filter { $0.saved.path == path && $0.documentRecords != nil }
+            .max { ($0.documentRecords ?? 0, $0.order) < ($1.documentRecords ?? 0, $1.order) }
+    }
 
     @discardableResult
     mutating func add(_ saved: SavedStream, bound: Bool) -> Entry {

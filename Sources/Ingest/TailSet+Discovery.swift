@@ -2,6 +2,7 @@
 extension TailSet {
     /// Goes on where a remembered stream stopped. False if the file is not the one that was read.
     func resume(_ f: InputFile, _ e: TailMemory.Entry, _ spec: TailSpec) -> Bool {
+        if retired.contains(e.saved.id) { return true }
         guard f.size >= e.saved.resume.rawOffset else {
             log(.truncated(path: f.path))
             memory.unbind(e)
@@ -123,6 +124,7 @@ extension TailSet {
                 // A copy in the making becomes longer; what stays shorter is something else.
                 if !isQuiet { return .wait }
             case .same:
+                if retired.contains(e.saved.id) { return .wait }
                 // A parked file that still stands is the original.
                 if e.parked != nil, e.seen + 1 >= generation { return .wait }
                 do {
@@ -144,7 +146,7 @@ extension TailSet {
         let skip = isInitial && startAt == .end
         var origin = skip ? "end" : "beginning"
         var reader = RecordReader(input, limits: limits)
-        if let old = memory.family(TailSet.family(f.path)).first(where: { $0.saved.path == f.path && $0.hasDocument }),
+        if let old = memory.document(at: f.path),
             let again = RecordReader(input, limits: limits, rewriting: old.saved.resume)
         {
             reader = again

@@ -44,6 +44,8 @@ public final class TailSet {
     var memory = TailMemory()
     var waiting: [FileKey: Waiting] = [:]
     private var families: [String: [TailedStream]] = [:]
+    /// Streams that are remembered but not taken out yet: nothing takes their identities over until then.
+    private(set) var retired: Set<String> = []
     private var complained: Set<String> = []
     /// Files of the first scan that could not be opened then: they start as those did.
     var initial: Set<FileKey> = []
@@ -73,8 +75,10 @@ public final class TailSet {
     /// Streams that are not open: copies of them are not read again.
     public var ancestors: [SavedStream] { memory.entries.values.map(\.saved) }
 
-    /// Waits for a change, at most `milliseconds`.
-    public func wait(milliseconds: Int32) -> Bool { watch.wait(milliseconds: hasBacklog ? min(milliseconds, 20) : milliseconds) }
+    /// Waits for a change, at most `milliseconds`. True if there is something to look at.
+    public func wait(milliseconds: Int32) -> Bool {
+        watch.wait(milliseconds: hasBacklog ? min(milliseconds, 20) : milliseconds) || hasBacklog
+    }
 
     /// Names changed, files wait to be opened, or the last scan is a second ago.
     public var wantsScan: Bool { hasBacklog || watch.hasNewNames || clock() &- lastScan >= patience.scan }
@@ -107,7 +111,6 @@ public final class TailSet {
             if met.contains(s.key) { s.vanished = nil } else { miss(s) }
         }
         if waiting.contains(where: { !met.contains($0.key) }) { waiting = waiting.filter { met.contains($0.key) } }
-        park()
         memory.trim(scan: generation)
         isFirstScan = false
     }
@@ -115,7 +118,7 @@ public final class TailSet {
     /// A file is gone. Its descriptor is kept until nobody seems to write to it any more.
     private func miss(_ s: TailedStream) {
         if s.isReplaced {
-            retire(s, bound: false)
+            end(s)
             return
         }
         let size = s.input.size
@@ -132,7 +135,7 @@ public final class TailSet {
             if s.isReplaced || f.size < s.reader.readOffset {
                 // Cut in place: what was read is gone (or copied elsewhere), the file begins anew.
                 log(.truncated(path: f.path))
-                retire(s, bound: false)
+                end(s)
                 return discover(f, spec)
             }
             s.size = f.size
@@ -199,40 +202,52 @@ public final class TailSet {
         if families[name]?.isEmpty == true { families[name] = nil }
     }
 
-    /// Takes a stream out of the set and remembers it. `bound`: its file still holds its data.
+    /// Remembers a stream that is not to be read any more; ``removeFinished()`` takes it out. `bound`: its file still holds its data.
     @discardableResult
-    private func retire(_ s: TailedStream, bound: Bool, finished: Bool = true) -> TailMemory.Entry {
-        if finished {
-            s.isClosing = true
-            s.isFinished = true
-        }
+    private func retire(_ s: TailedStream, bound: Bool) -> TailMemory.Entry {
         let e = memory.add(TailSet.saved(s), bound: bound)
         e.seen = generation
         moves[s.id] = e.saved
         leaveFamily(s)
         if known[s.key] === s { known[s.key] = nil }
-        streams.removeAll { $0 === s }
+        retired.insert(s.id)
         epoch += 1
         return e
     }
 
-    /// Closes files in which nothing happens, when many are open.
-    private func park() {
-        guard streams.count > maximumOpen * 3 / 4 || hasBacklog else { return }
-        for s in streams where s.vanished == nil && !s.isReplaced && !s.isFinished && s.reader.isIdle && s.reader.readOffset == s.size {
-            retire(s, bound: true, finished: false).parked = (s.size, s.modified)
-        }
+    /// Ends a stream whose file was cut or replaced.
+    private func end(_ s: TailedStream) {
+        s.isClosing = true
+        s.isFinished = true
+        retire(s, bound: false)
     }
 
-    /// Takes finished streams out of the set; they are remembered as ancestors.
+    /// Many files are open, nothing happens in this one, and all of it was read.
+    private func canPark(_ s: TailedStream) -> Bool {
+        (streams.count > maximumOpen * 3 / 4 || hasBacklog) && s.vanished == nil && !s.isReplaced && s.reader.isIdle
+            && s.reader.readOffset == s.size
+    }
+
+    /// Takes streams out of the set that have ended, and, when many files are open, those in which nothing happens (`isFinished` is false;
+    /// they come back under the same identity once there is more). Their positions are to be saved with what was read of them.
     public func removeFinished() -> [TailedStream] {
-        let done = streams.filter(\.isFinished)
-        for s in done {
-            log(.finished(path: s.path))
-            // One that is damaged may still stand there; it is not read again unless it changes.
+        var gone: [TailedStream] = []
+        var left: [TailedStream] = []
+        for s in streams {
+            let isParking = !s.isFinished && canPark(s)
+            guard s.isFinished || isParking else {
+                left.append(s)
+                continue
+            }
+            gone.append(s)
+            if retired.contains(s.id) { continue }
+            if s.isFinished { log(.finished(path: s.path)) }
+            // A damaged one may still stand there; it is not read again unless it changes.
             retire(s, bound: true).parked = s.vanished == nil ? (s.size, s.modified) : nil
         }
-        return done
+        streams = left
+        retired = []
+        return gone
     }
 
     // MARK: Saving

@@ -68,11 +68,9 @@ public final class Replay: Sendable {
     ) throws -> (events: [AlertEvent], summary: ReplaySummary) {
         let normalizer = ChunkProcessor.normalizer(for: engine.ruleSet, catalog: catalog, options: options.normalizer)
         let ordered = order(files, normalizer: normalizer)
-        var interval: ClosedRange<Int64>?
-        if options.from != nil || options.to != nil {
-            let low = options.from ?? 0
-            interval = low...max(low, options.to ?? KustoTime.maximum)
-        }
+        let low = options.from ?? 0
+        let isBounded = options.from != nil || options.to != nil
+        let interval: ClosedRange<Int64>? = isBounded ? low...max(low, options.to ?? KustoTime.maximum) : nil
         let total = ordered.count + (standardInput ? 1 : 0)
         let state = Mutex(
             State(clocks: ordered.map { SourceClock(watermark: $0.lowerBound > 0 ? $0.lowerBound : nil) } + (standardInput ? [SourceClock()] : []), finished: Array(repeating: false, count: total)))

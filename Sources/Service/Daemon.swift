@@ -177,10 +177,13 @@ public final class Daemon {
                 lastScan = now
             }
             let worked = try round(tails)
-            for s in tails.removeFinished() {
-                dirtyStreams.insert(s.id)
-                sources[s.id] = nil
-                try checkpoint(streams: [s], final: false)
+            let finished = tails.removeFinished()
+            if !finished.isEmpty {
+                for s in finished {
+                    dirtyStreams.insert(s.id)
+                    if s.isFinished { sources[s.id] = nil }
+                }
+                try checkpoint(streams: finished, final: false)
             }
             settle()
             try checkpointIfDue(streams: tails.streams)

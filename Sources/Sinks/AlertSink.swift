@@ -1,5 +1,6 @@
 import Columnar
 import Detection
+import Rules
 
 /// Where alerts go. Delivery is at least once, keyed by (id, revision).
 public protocol AlertSink: AnyObject {

@@ -50,7 +50,7 @@ public final class SyslogSink: AlertSink {
         hostName = host.isEmpty ? "-" : host
     }
 
-    deinit { if descriptor >= 0 { close(descriptor) } }
+    deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
 
     /// Severity of RFC 5424 (facility local0): High is critical, Medium error, Low warning, Informational notice.
     static func priority(_ s: AnalyticsRule.Severity) -> Int {
@@ -113,7 +113,7 @@ public final class SyslogSink: AlertSink {
         var done = 0
         while done < bytes.count {
             let n = bytes.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done, Int32(MSG_NOSIGNAL.rawValue))
+                Glibc.send(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done, Int32(MSG_NOSIGNAL))
             }
             if n < 0 {
                 if errno == EINTR { continue }

@@ -1,7 +1,9 @@
 import Columnar
 import Detection
+import Foundation
 import GRDB
 import Ingest
+import Rules
 
 /// The position of one stream, as it survives a restart.
 public struct StreamRecord: Sendable, Hashable {

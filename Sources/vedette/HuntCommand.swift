@@ -25,7 +25,7 @@ struct Hunt: ParsableCommand {
     var query: String?
     @Option(help: ArgumentHelp("Read the query from a file; - for standard input.", valueName: "path"))
     var queryFile: String?
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Files, folders or globs; Table=path names the table of their records.", valueName: "path"))
+    @Option(help: ArgumentHelp("Files, folders or globs; Table=path names the table of their records.", valueName: "path"))
     var data: [String] = []
     @Option(help: ArgumentHelp("What now() is: a time, or `latest` for the newest event time.", valueName: "time"))
     var at: String?

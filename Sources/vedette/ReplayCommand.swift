@@ -2,11 +2,14 @@ import ArgumentParser
 import CKernels
 import Columnar
 import Detection
+import Glibc
 import Ingest
+import Matcher
 import Pipeline
 import Rules
 import Service
 import Sinks
+import Tables
 
 struct Replay: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,7 +25,7 @@ struct Replay: ParsableCommand {
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, jsonl, json }
     enum Mode: String, ExpressibleByArgument, CaseIterable { case streaming, parity }
 
-    @Option(name: .long, parsing: .upToNextOption, help: ArgumentHelp("Rule files or folders.", valueName: "path"))
+    @Option(name: .long, help: ArgumentHelp("Rule files or folders.", valueName: "path"))
     var rules: [String]
     @Option(help: "streaming: one alert an episode. parity: the rhythm and the limits of Microsoft Sentinel.")
     var mode: Mode = .streaming
@@ -197,7 +200,7 @@ enum AlertTable {
             let names = a.entities.map(\.shortText)
             let entities = names.prefix(4).joined(separator: ", ") + (names.count > 4 ? " +\(names.count - 4)" : "")
             t.rows.append([
-                KustoTime.isoString(a.endTime).prefix(19).replacing("T", with: " "), a.severity.rawValue, a.name,
+                String(KustoTime.isoString(a.endTime).prefix(19)).replacing("T", with: " "), a.severity.rawValue, a.name,
                 a.techniques.joined(separator: " "), entities,
             ])
         }

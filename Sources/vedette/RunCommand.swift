@@ -1,7 +1,10 @@
 import ArgumentParser
 import Dispatch
 import Glibc
+import Logging
+import Matcher
 import Service
+import Tables
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,9 +27,9 @@ struct Run: ParsableCommand {
     @Flag(help: "Stop when everything that is there has been read, finishing all windows as replay does.")
     var exitWhenIdle = false
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Rule files or folders.", valueName: "path"))
+    @Option(help: ArgumentHelp("Rule files or folders.", valueName: "path"))
     var rules: [String] = []
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Files, folders or globs to follow; Table=path names their table.", valueName: "path"))
+    @Option(help: ArgumentHelp("Files, folders or globs to follow; Table=path names their table.", valueName: "path"))
     var inputs: [String] = []
     @Option(help: ArgumentHelp("- reads standard input until it ends.", valueName: "-"))
     var input: String?
@@ -40,7 +43,7 @@ struct Run: ParsableCommand {
     var lateness: String?
     @Option(help: ArgumentHelp("A silent source stops holding back others after this time.", valueName: "duration"))
     var idleTimeout: String?
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("stdout, file:PATH, syslog:unix:PATH, syslog:udp:HOST:PORT, syslog:tcp:HOST:PORT.", valueName: "output"))
+    @Option(help: ArgumentHelp("stdout, file:PATH, syslog:unix:PATH, syslog:udp:HOST:PORT, syslog:tcp:HOST:PORT.", valueName: "output"))
     var outputs: [String] = []
     @Option(help: ArgumentHelp("File for records that cannot be read.", valueName: "path"))
     var deadLetterPath: String?

@@ -39,7 +39,7 @@ struct AlertsCommand: ParsableCommand {
             var t = TextTable(["TIME", "SEVERITY", "STATUS", "RULE", "TECHNIQUES", "ID", "REV"])
             for r in rows {
                 t.rows.append([
-                    KustoTime.isoString(r.endTime).prefix(19).replacing("T", with: " "), r.severity, r.status, r.ruleName, r.techniques,
+                    String(KustoTime.isoString(r.endTime).prefix(19)).replacing("T", with: " "), r.severity, r.status, r.ruleName, r.techniques,
                     String(r.id.prefix(12)), String(r.revision),
                 ])
             }
@@ -87,7 +87,7 @@ struct StatusCommand: ParsableCommand {
             case let v?: JSONText.compact(v)
             }
         }
-        func time(_ d: Dynamic?) -> String { let t = s(d); return t.count > 19 ? t.prefix(19).replacing("T", with: " ") : t }
+        func time(_ d: Dynamic?) -> String { let t = s(d); return t.count > 19 ? String(t.prefix(19)).replacing("T", with: " ") : t }
         Terminal.out(
             "written \(time(status["written"])) by process \(s(status["pid"])): \(s(status["records"])) records, \(s(status["alerts"])) alerts, \(s(status["dead_letters"])) dead letters, \(s(status["outbox"])) alerts waiting for outputs\n")
         if case .array(let list)? = status["sources"] {

@@ -3,7 +3,8 @@ import Testing
 
 @testable import Ingest
 
-/// Random histories of a log that is written, flushed, rotated and compressed, with a daemon that reads, rests and restarts. No record is
+/// Random histories of a log that is written, flushed, rotated and compressed, with a daemon that reads, rests, restarts
+/// and crashes. No record is
 /// lost and none is read twice.
 @Suite struct TailPropertyTests {
     enum Rotation: CaseIterable { case rename, renameCompress, copyTruncate }
@@ -14,6 +15,9 @@ import Testing
         let f = try Folder()
         let d = Daemon(f, "x.log*")
         let style = Rotation.allCases[random.below(3)]
+        d.savesEverything = random.below(2) == 0
+        if random.below(4) == 0 { d.maximumOpen = 2 }
+        d.start()
         var written = 0
         var pending = ""
         var trace: [String] = []
@@ -76,7 +80,10 @@ import Testing
 
         var rotations = 0
         for _ in 0..<40 {
-            switch random.below(10) {
+            switch random.below(11) {
+            case 10:
+                d.crash()
+                trace.append("crash")
             case 0..<4: try write()
             case 4..<7:
                 try d.round(seconds: UInt64(random.below(4)))
@@ -112,7 +119,8 @@ import Testing
         defer { vk_gzip_writer_free(writer) }
         var written = 0
         for _ in 0..<60 {
-            switch random.below(8) {
+            switch random.below(9) {
+            case 8: d.crash()
             case 0..<4:
                 let n = 1 + random.below(300)
                 let raw = bytes(lines(written..<written + n))

@@ -864,23 +864,4 @@ enum AttackTable {
         T1689|Downgrade Attack|defense-impairment||||-
         T1690|Prevent Command History Logging|defense-impairment||||-
         """
-
-    /// A tactic a line: id|short name|name|name in Sentinel rules.
-    static let tactics = """
-        TA0043|reconnaissance|Reconnaissance|Reconnaissance
-        TA0042|resource-development|Resource Development|ResourceDevelopment
-        TA0001|initial-access|Initial Access|InitialAccess
-        TA0002|execution|Execution|Execution
-        TA0003|persistence|Persistence|Persistence
-        TA0004|privilege-escalation|Privilege Escalation|PrivilegeEscalation
-        TA0005|stealth|Stealth|DefenseEvasion
-        TA0112|defense-impairment|Defense Impairment|DefenseEvasion
-        TA0006|credential-access|Credential Access|CredentialAccess
-        TA0007|discovery|Discovery|Discovery
-        TA0008|lateral-movement|Lateral Movement|LateralMovement
-        TA0009|collection|Collection|Collection
-        TA0011|command-and-control|Command and Control|CommandAndControl
-        TA0010|exfiltration|Exfiltration|Exfiltration
-        TA0040|impact|Impact|Impact
-        """
 }

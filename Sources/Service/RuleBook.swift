@@ -1,0 +1,90 @@
+import Columnar
+import Detection
+import Evaluation
+import Glibc
+import KQL
+import Rules
+import Tables
+
+/// The rules of an installation: those that run, and those that are refused with the reasons.
+public struct RuleBook: Sendable {
+    public struct Entry: Sendable {
+        public enum State: String, Sendable { case loaded, blind, refused, disabled }
+        public let file: String
+        public let name: String
+        public let state: State
+        public let rule: AnalyticsRule?
+        public let program: RuleProgram?
+        public let findings: [RuleFinding]
+        let text: String
+
+        /// The first error in one line; empty if there is none.
+        public var firstError: String {
+            findings.first { $0.severity == .error }.map { "\(file):\($0.line):\($0.column): \($0.code): \($0.message)" } ?? ""
+        }
+
+        /// Every finding from a severity on, each with an excerpt.
+        public func rendered(notes: Bool) -> String {
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            return findings.filter { notes || $0.severity != .note }.map { f in
+                var out = "\(file):\(f.line):\(f.column): \(f.severity.rawValue)[\(f.code)]: \(f.message)"
+                if f.line >= 1, f.line <= lines.count, !text.isEmpty {
+                    let source = lines[f.line - 1].filter { $0 != "\r" }
+                    let gutter = String(f.line)
+                    out += "\n \(gutter) | \(source)\n \(String(repeating: " ", count: gutter.count)) | "
+                    out += String(source.prefix(max(0, f.column - 1)).map { $0 == "\t" ? "\t" : " " }) + "^"
+                }
+                if let mend = f.mend { out += "\n   = help: \(mend)" }
+                return out
+            }.joined(separator: "\n")
+        }
+    }
+
+    public let entries: [Entry]
+    public let functions: FunctionRegistry
+    public let catalog: WorkspaceCatalog
+
+    public var programs: [RuleProgram] { entries.compactMap { $0.state == .loaded || $0.state == .blind ? $0.program : nil } }
+    public var refused: [Entry] { entries.filter { $0.state == .refused } }
+
+    /// Reads and compiles every rule of the paths.
+    public static func load(_ paths: [String], catalog: WorkspaceCatalog) throws -> RuleBook {
+        let functions = FunctionRegistry.standard
+        let compiler = RuleCompiler(functions: functions, schemas: catalog)
+        let entries = RuleLoader.load(paths).map { loaded -> Entry in
+            guard let rule = loaded.rule else {
+                return Entry(
+                    file: loaded.file, name: loaded.name, state: .refused, rule: nil, program: nil, findings: loaded.findings, text: loaded.text)
+            }
+            let (program, diagnostics) = compiler.compile(rule)
+            let findings = loaded.findings + diagnostics.map { place($0, rule) }
+            let state: Entry.State
+            if program == nil {
+                state = .refused
+            } else if !rule.isEnabled {
+                state = .disabled
+            } else {
+                state = program?.tables.allSatisfy { catalog.table($0)?.isBlind ?? false } ?? false ? .blind : .loaded
+            }
+            return Entry(
+                file: loaded.file, name: rule.name, state: state, rule: rule, program: program, findings: findings, text: loaded.text)
+        }
+        return RuleBook(entries: entries, functions: functions, catalog: catalog)
+    }
+
+    /// A query's diagnostic in the coordinates of the file that holds the query as a block.
+    private static func place(_ d: Diagnostic, _ rule: AnalyticsRule) -> RuleFinding {
+        let position = SourceText(rule.query).position(at: d.range.lower)
+        return RuleFinding(
+            d.severity, d.code, d.message, line: rule.queryLine + position.line - 1,
+            column: rule.queryColumn + position.column - 1, mend: d.mend)
+    }
+
+    /// Tells standard error which rules are refused and why.
+    public func reportRefused() {
+        for e in refused {
+            let bytes = Array((e.rendered(notes: false) + "\n").utf8)
+            _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        }
+    }
+}

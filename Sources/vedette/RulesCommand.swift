@@ -1,0 +1,136 @@
+import ArgumentParser
+import Columnar
+import Detection
+import Evaluation
+import Glibc
+import KQL
+import Rules
+import Service
+import Tables
+
+struct RulesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rules", abstract: "Checks, lists and tests analytics rules.", subcommands: [Check.self, List.self, Test.self])
+
+    struct Check: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Says everything that is wrong with rules: file, line, column, cause, mend.")
+        enum Format: String, ExpressibleByArgument, CaseIterable { case text, json }
+        @Argument(help: "Rule files or folders.") var paths: [String]
+        @Option(help: "text or json.") var format: Format = .text
+        @Flag(help: "Warnings fail too.") var strict = false
+        @Flag(help: "Show notes as well.") var notes = false
+
+        func run() throws {
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog())
+            let errors = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .error }.count }
+            let warnings = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .warning }.count }
+            if format == .json {
+                let list: [Dynamic] = book.entries.flatMap { e in
+                    e.findings.filter { notes || $0.severity != .note }.map { f in
+                        .object([
+                            .init("file", .string(e.file)), .init("rule", .string(e.name)), .init("line", .long(Int64(f.line))),
+                            .init("column", .long(Int64(f.column))), .init("severity", .string(f.severity.rawValue)),
+                            .init("code", .string(f.code)), .init("message", .string(f.message)),
+                            .init("mend", f.mend.map { .string($0) } ?? .null),
+                        ])
+                    }
+                }
+                Terminal.out(
+                    JSONText.compact(
+                        .object([
+                            .init("rules", .long(Int64(book.entries.count))), .init("errors", .long(Int64(errors))),
+                            .init("warnings", .long(Int64(warnings))), .init("findings", .array(list)),
+                        ])))
+            } else {
+                for e in book.entries {
+                    let text = e.rendered(notes: notes)
+                    if !text.isEmpty { Terminal.out(text + "\n") }
+                }
+                Terminal.out("\(book.entries.count) rules checked: \(book.refused.count) refused, \(errors) errors, \(warnings) warnings")
+            }
+            if book.entries.isEmpty { throw fail("no rule found in \(paths.joined(separator: ", "))", ExitStatus.io) }
+            if errors > 0 || (strict && warnings > 0) { throw ExitStatus.invalid }
+        }
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Lists rules: loaded, blind (no input feeds their tables), refused.")
+        enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
+        @Argument(help: "Rule files or folders.") var paths: [String]
+        @Option(help: "table or json.") var format: Format = .table
+
+        func run() throws {
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog())
+            if format == .json {
+                Terminal.out(
+                    JSONText.compact(
+                        .array(
+                            book.entries.map { e in
+                                .object([
+                                    .init("name", .string(e.name)), .init("state", .string(e.state.rawValue)), .init("file", .string(e.file)),
+                                    .init("id", .string(e.rule?.id ?? "")), .init("severity", .string(e.rule?.severity.rawValue ?? "")),
+                                    .init("techniques", .array((e.rule?.techniques ?? []).map { .string($0) })),
+                                    .init("tables", .array((e.program?.tables.sorted() ?? []).map { .string($0) })),
+                                ])
+                            })))
+                return
+            }
+            var t = TextTable(["RULE", "STATE", "SEVERITY", "TECHNIQUES", "TABLES", "EVERY", "OVER"])
+            for e in book.entries {
+                t.rows.append([
+                    e.name, e.state.rawValue, e.rule?.severity.rawValue ?? "", e.rule?.techniques.joined(separator: " ") ?? "",
+                    e.program?.tables.sorted().joined(separator: " ") ?? e.firstError, e.rule.map { Durations.describe($0.queryFrequency) } ?? "",
+                    e.rule.map { Durations.describe($0.queryPeriod) } ?? "",
+                ])
+            }
+            Terminal.out(t.render(width: Terminal.width))
+            Terminal.out("\(book.programs.count) loaded, \(book.refused.count) refused")
+        }
+    }
+}
+
+extension RulesCommand {
+    struct Test: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Runs the tests that stand beside rules (NAME.test.yaml).",
+            discussion: "Each case replays its events against the rule alone and compares the alerts. A rule without a test file is reported.")
+        @Argument(help: "Rule files or folders.") var paths: [String]
+        @Flag(help: "Name every case.") var verbose = false
+
+        func run() throws {
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog())
+            book.reportRefused()
+            let tester = RuleTester(functions: book.functions, catalog: book.catalog)
+            var passed = 0
+            var failed = book.refused.count
+            var untested: [String] = []
+            for e in book.entries {
+                guard let rule = e.rule, let program = e.program else { continue }
+                guard let path = RuleTestFile.path(forRule: e.file), access(path, R_OK) == 0 else {
+                    untested.append(e.file)
+                    continue
+                }
+                do {
+                    for outcome in try tester.run(try RuleTestFile(contentsOf: path), rule: rule, program: program) {
+                        if outcome.isPassed {
+                            passed += 1
+                            if verbose { Terminal.out("\(Terminal.styled("ok", .green))    \(rule.name): \(outcome.name)") }
+                        } else {
+                            failed += 1
+                            Terminal.out("\(Terminal.styled("FAIL", .red))  \(path):\(outcome.line): \(outcome.name)")
+                            for d in outcome.differences { Terminal.out("        \(d)") }
+                        }
+                    }
+                } catch {
+                    failed += 1
+                    Terminal.out("\(Terminal.styled("FAIL", .red))  \(error)")
+                }
+            }
+            for u in untested { Terminal.out("no tests: \(u)") }
+            Terminal.out("\(passed) passed, \(failed) failed")
+            if book.entries.isEmpty { throw fail("no rule found in \(paths.joined(separator: ", "))", ExitStatus.io) }
+            if failed > 0 { throw ExitStatus.invalid }
+        }
+    }
+}
