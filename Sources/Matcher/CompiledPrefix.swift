@@ -8,7 +8,7 @@ final class CompiledPrefix: Sendable {
         case filter(CompiledExpression)
         case project([CompiledExpression])
         /// mv-expand and parse: the node over a stand-in for its input.
-        case node(Plan)
+        case node(Plan, input: [BoundColumn])
     }
 
     static let inputName = "$in"
@@ -37,7 +37,7 @@ final class CompiledPrefix: Sendable {
             guard let input = PlanTools.children(plan).first else { throw EvaluationError("a prefix operator without input") }
             try compile(input, into: &steps)
             let standIn = Plan(.table(name: inputName), columns: input.columns, range: input.range)
-            steps.append(.node(PlanTools.mapChildren(plan, plans: { _ in standIn }, exprs: { $0 })))
+            steps.append(.node(PlanTools.mapChildren(plan, plans: { _ in standIn }, exprs: { $0 }), input: input.columns))
         }
     }
 
@@ -72,9 +72,9 @@ final class CompiledPrefix: Sendable {
                 columns.reserveCapacity(exprs.count)
                 for e in exprs { columns.append(try e.evaluate(current, context).materialized(rows: current.count)) }
                 current = Batch(columns: columns, count: current.count, keys: current.keys)
-            case .node(let plan):
+            case .node(let plan, let input):
                 attachKeys()
-                let executor = Executor(provider: OneBatch(batch: current), context: context)
+                let executor = Executor(provider: OneBatch(source: input, batch: current), context: context)
                 var merged: Batch?
                 try executor.run(plan) { part in
                     merged = merged.map { $0.appending(part) } ?? part
@@ -92,10 +92,14 @@ final class CompiledPrefix: Sendable {
 
 /// Serves one batch under any name.
 struct OneBatch: TableProvider {
+    let source: [BoundColumn]
     let batch: Batch
     func scan(
         table: String, columns: [BoundColumn], filters: [BoundExpr], context: EvaluationContext, emit: (Batch) throws -> Bool
     ) throws {
-        _ = try emit(batch)
+        let picked = columns.map { c in
+            source.firstIndex { $0.id == c.id }.map { batch.columns[$0] } ?? Column.nulls(c.type, count: batch.count)
+        }
+        _ = try emit(Batch(columns: picked, count: batch.count, keys: batch.keys))
     }
 }
