@@ -48,7 +48,9 @@ public enum KustoTime {
     }
 
     /// Ticks of a UTC date and time; nil when a part is out of its range.
-    public static func ticks(year: Int, month: Int, day: Int, hour: Int = 0, minute: Int = 0, second: Int = 0, fraction: Int64 = 0) -> Int64? {
+    public static func ticks(year: Int, month: Int, day: Int, hour: Int = 0, minute: Int = 0, second: Int = 0, fraction: Int64 = 0)
+        -> Int64?
+    {
         guard (1...9999).contains(year), (1...12).contains(month), day >= 1, day <= daysInMonth(year, month),
             (0...23).contains(hour), (0...59).contains(minute), (0...59).contains(second), (0..<ticksPerSecond).contains(fraction)
         else { return nil }
@@ -141,7 +143,9 @@ public enum KustoTime {
             }
             guard p == n else { return nil }
         }
-        guard let t = ticks(year: year, month: month, day: day, hour: hour, minute: minute, second: second, fraction: fraction) else { return nil }
+        guard let t = ticks(year: year, month: month, day: day, hour: hour, minute: minute, second: second, fraction: fraction) else {
+            return nil
+        }
         let r = t - offset
         return r >= 0 && r <= maximum ? r : nil
     }

@@ -30,7 +30,9 @@ public struct RowKey: Sendable, Hashable, Comparable {
 
     /// The key of a joined row: ordered as the left row, then by the right one.
     public func joined(_ right: RowKey) -> RowKey {
-        var mix = right.hashHigh ^ (right.hashLow &* 0x9E37_79B9_7F4A_7C15) ^ UInt64(bitPattern: right.time) ^ (right.path &* 0xD6E8_FEB8_6659_FD93)
+        var mix =
+            right.hashHigh ^ (right.hashLow &* 0x9E37_79B9_7F4A_7C15) ^ UInt64(bitPattern: right.time)
+            ^ (right.path &* 0xD6E8_FEB8_6659_FD93)
         mix = (mix ^ (mix >> 32)) &* 0xD6E8_FEB8_6659_FD93
         return RowKey(time: time, hashHigh: hashHigh, hashLow: hashLow, path: (path << 32) ^ (mix ^ (mix >> 29)))
     }

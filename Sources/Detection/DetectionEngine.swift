@@ -100,7 +100,8 @@ public final class DetectionEngine {
         runtimes = programs.map { known[$0.fingerprint] ?? RuleRuntime($0, options: options) }
         // A kept runtime holds the legs of its own program, whose column identities it was built with.
         self.programs = runtimes.map(\.program)
-        ruleSet = self.programs.map(\.fingerprint) == programs.map(\.fingerprint) ? try DetectionEngine.compile(self.programs, functions) : set
+        ruleSet =
+            self.programs.map(\.fingerprint) == programs.map(\.fingerprint) ? try DetectionEngine.compile(self.programs, functions) : set
     }
 
     /// Notes the event times of a chunk's rows, whether they matched or not.

@@ -63,7 +63,9 @@ struct EntityMapper: Sendable {
             out.append(e)
         }
         for a in arrays {
-            guard case .dynamic(let cell) = EntityMapper.asDynamic(batch.columns[a].value(row)), case .array(let items) = cell else { continue }
+            guard case .dynamic(let cell) = EntityMapper.asDynamic(batch.columns[a].value(row)), case .array(let items) = cell else {
+                continue
+            }
             for item in items {
                 guard case .object(let members) = item else { continue }
                 var type = "Unknown"
@@ -88,7 +90,9 @@ struct EntityMapper: Sendable {
                 return [.init("Name", .string(String(text[..<at]))), .init("UPNSuffix", .string(String(text[text.index(after: at)...])))]
             }
             if let slash = text.firstIndex(of: "\\") {
-                return [.init("Name", .string(String(text[text.index(after: slash)...]))), .init("NTDomain", .string(String(text[..<slash])))]
+                return [
+                    .init("Name", .string(String(text[text.index(after: slash)...]))), .init("NTDomain", .string(String(text[..<slash]))),
+                ]
             }
             return [.init("Name", .string(text))]
         case "Host":

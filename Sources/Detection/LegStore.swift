@@ -45,7 +45,9 @@ struct LegStore {
             least = min(least, k.time)
             greatest = max(greatest, k.time)
         }
-        add(Segment(id: nextID, rows: rows, least: least, greatest: greatest, raw: raw, rawBytes: raw.values.reduce(0) { $0 + $1.utf8.count }))
+        add(
+            Segment(
+                id: nextID, rows: rows, least: least, greatest: greatest, raw: raw, rawBytes: raw.values.reduce(0) { $0 + $1.utf8.count }))
         if segments.count > LegStore.mergeAbove { merge() }
     }
 
@@ -83,7 +85,8 @@ struct LegStore {
 
     /// Gives up the raw records of the oldest segment that has any; the bytes freed.
     mutating func shedRaw() -> Int {
-        guard let i = segments.indices.filter({ segments[$0].rawBytes > 0 }).min(by: { segments[$0].greatest < segments[$1].greatest }) else {
+        guard let i = segments.indices.filter({ segments[$0].rawBytes > 0 }).min(by: { segments[$0].greatest < segments[$1].greatest })
+        else {
             return 0
         }
         let freed = segments[i].rawBytes

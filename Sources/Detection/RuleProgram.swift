@@ -54,7 +54,9 @@ public final class RuleProgram: Sendable {
         }
         var w = StateWriter()
         for part in [rule.id, rule.query, rule.kind.rawValue, rule.triggerOperator.rawValue, rule.grouping.rawValue] { w.text(part) }
-        for n in [rule.queryFrequency, rule.queryPeriod, Int64(rule.triggerThreshold), rule.startTime ?? 0, rule.suppression ?? 0] { w.i64(n) }
+        for n in [rule.queryFrequency, rule.queryPeriod, Int64(rule.triggerThreshold), rule.startTime ?? 0, rule.suppression ?? 0] {
+            w.i64(n)
+        }
         for c in columns { w.text(c.name + ":" + c.type.rawValue) }
         for leg in split.legs { for c in leg.columns { w.text(c.name + ":" + c.type.rawValue) } }
         fingerprint = RuleProgram.hash(w.bytes)

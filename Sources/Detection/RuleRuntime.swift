@@ -318,7 +318,8 @@ final class RuleRuntime {
             alert.status = .merged
             alert.mergedInto =
                 alerts.values.filter {
-                    $0.groupKey == alert.groupKey && $0.firstTick <= alert.firstTick && $0.lastTick >= alert.firstTick - program.clock.frequency
+                    $0.groupKey == alert.groupKey && $0.firstTick <= alert.firstTick
+                        && $0.lastTick >= alert.firstTick - program.clock.frequency
                 }.min { $0.firstTick < $1.firstTick }?.id
             events.append(AlertEvent(alert: remember(&alert, revision: before.revision + 1), notifies: true))
         }
@@ -480,7 +481,9 @@ final class RuleRuntime {
             let revision = try r.int()
             let alert = try r.alert()
             var evidence: [Evidence] = []
-            for _ in 0..<(try r.count(of: 32)) { evidence.append(Evidence(key: try r.key(), table: try r.text(), raw: try r.optionalText())) }
+            for _ in 0..<(try r.count(of: 32)) {
+                evidence.append(Evidence(key: try r.key(), table: try r.text(), raw: try r.optionalText()))
+            }
             emitted[alert.id] = Emitted(alert: alert, revision: revision, evidence: evidence)
         }
         for _ in 0..<(try r.count(of: 8)) { amended.insert(try r.i64()) }

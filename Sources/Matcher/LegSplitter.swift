@@ -123,7 +123,9 @@ public final class LegSplitter {
 
         case .mvExpand(let input, let items, let outputs, let limit, let bag):
             let below = visit(input)
-            if case .prefix(var draft) = below, items.allSatisfy({ traits($0.expr).isRowLocal }), limit.map({ traits($0).isRowLocal }) ?? true {
+            if case .prefix(var draft) = below, items.allSatisfy({ traits($0.expr).isRowLocal }),
+                limit.map({ traits($0).isRowLocal }) ?? true
+            {
                 draft.plan = Plan(
                     .mvExpand(draft.plan, items, outputs: outputs, limit: limit, bagArrays: bag), columns: plan.columns, range: plan.range)
                 return .prefix(draft)
@@ -200,7 +202,8 @@ public final class LegSplitter {
                     nextColumn += 1
                 }
                 drafts[leg].plan = Plan(
-                    .project(drafts[leg].plan, exprs.map { $0.replacing(columns: substitution) { $0 } }), columns: columns, range: plan.range)
+                    .project(drafts[leg].plan, exprs.map { $0.replacing(columns: substitution) { $0 } }), columns: columns,
+                    range: plan.range)
                 newBranches.append(Plan(.table(name: Leg.storeName(leg)), columns: columns, range: branch.range))
             }
             let identity = Array(plan.columns.indices.map { Optional($0) })

@@ -75,7 +75,8 @@ public final class RuleSet: Sendable {
             for (reference, leg) in entries {
                 let number = compiled.count
                 compiled.append(
-                    LegEntry(reference: reference, prefix: try CompiledPrefix(leg), positions: leg.source.compactMap { positions[$0.name] }))
+                    LegEntry(reference: reference, prefix: try CompiledPrefix(leg), positions: leg.source.compactMap { positions[$0.name] })
+                )
                 guard let witness = WitnessFinder.find(leg, functions: functions) else {
                     always.append(number)
                     continue

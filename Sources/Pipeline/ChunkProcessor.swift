@@ -52,7 +52,9 @@ public final class ChunkProcessor {
     public var counters: MatchCounters { worker.counters }
 
     /// A normaliser that materialises what the rules read.
-    public static func normalizer(for rules: RuleSet, catalog: WorkspaceCatalog, options: NormalizerOptions = NormalizerOptions()) -> Normalizer {
+    public static func normalizer(for rules: RuleSet, catalog: WorkspaceCatalog, options: NormalizerOptions = NormalizerOptions())
+        -> Normalizer
+    {
         let needs = rules.needs.keys.sorted().map { name in
             NormalizedTable(name: name, columns: rules.columns(of: name) ?? [])
         }

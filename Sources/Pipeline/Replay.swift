@@ -73,7 +73,9 @@ public final class Replay: Sendable {
         let interval: ClosedRange<Int64>? = isBounded ? low...max(low, options.to ?? KustoTime.maximum) : nil
         let total = ordered.count + (standardInput ? 1 : 0)
         let state = Mutex(
-            State(clocks: ordered.map { SourceClock(watermark: $0.lowerBound > 0 ? $0.lowerBound : nil) } + (standardInput ? [SourceClock()] : []), finished: Array(repeating: false, count: total)))
+            State(
+                clocks: ordered.map { SourceClock(watermark: $0.lowerBound > 0 ? $0.lowerBound : nil) }
+                    + (standardInput ? [SourceClock()] : []), finished: Array(repeating: false, count: total)))
         // The engine and the dead-letter sink are used under the mutex only.
         let shared = Unchecked((engine: engine, deadLetter: deadLetter))
         let rules = engine.ruleSet

@@ -98,7 +98,9 @@ struct RuleDecoder {
             frequency = duration("queryFrequency", node("queryfrequency"), root)
             period = duration("queryPeriod", node("queryperiod"), root)
             if period < frequency {
-                error("VR0021", "`queryPeriod` is shorter than `queryFrequency`", node("queryperiod"), mend: "rows between two runs would never be seen")
+                error(
+                    "VR0021", "`queryPeriod` is shorter than `queryFrequency`", node("queryperiod"),
+                    mend: "rows between two runs would never be seen")
             }
             if period >= 2 * KustoTime.ticksPerDay, frequency < KustoTime.ticksPerHour {
                 error("VR0022", "with a `queryPeriod` of 2 days or more, `queryFrequency` must be 1 hour or more", node("queryfrequency"))
@@ -124,7 +126,11 @@ struct RuleDecoder {
         }
         if kind == .scheduled { trigger(&rule, node("triggeroperator"), node("triggerthreshold")) }
         if let start = node("starttimeutc") {
-            if let t = KustoTime.parseISO(start.string ?? "") { rule.startTime = t } else { error("VR0024", "`startTimeUtc` is no time", start) }
+            if let t = KustoTime.parseISO(start.string ?? "") {
+                rule.startTime = t
+            } else {
+                error("VR0024", "`startTimeUtc` is no time", start)
+            }
         }
         attack(&rule, node("tactics"), [node("relevanttechniques"), node("techniques"), node("subtechniques")])
         entities(&rule, node("entitymappings"), node("sentinelentitiesmappings"))
@@ -137,7 +143,9 @@ struct RuleDecoder {
             default: error("VR0050", "`aggregationKind` is `\(g.string ?? "")`", g, mend: "it is SingleAlert or AlertPerResult")
             }
         }
-        if let on = node("suppressionenabled"), RuleDecoder.isTrue(on) { rule.suppression = duration("suppressionDuration", node("suppressionduration"), root) }
+        if let on = node("suppressionenabled"), RuleDecoder.isTrue(on) {
+            rule.suppression = duration("suppressionDuration", node("suppressionduration"), root)
+        }
         if let e = node("enabled") { rule.isEnabled = RuleDecoder.isTrue(e) }
         rule.version = text("version")
         if let v = rule.version, v.count > 20 || !v.allSatisfy({ $0.isNumber || $0 == "." }) {
@@ -209,7 +217,9 @@ struct RuleDecoder {
                 listed.append(tactic)
                 if !rule.tactics.contains(tactic.rawValue) { rule.tactics.append(tactic.rawValue) }
             } else {
-                error("VR0030", "`\(text)` is no ATT&CK tactic", t, mend: Suggestions.nearest(text, in: Tactic.allCases.map(\.rawValue)).map { "did you mean `\($0)`?" })
+                error(
+                    "VR0030", "`\(text)` is no ATT&CK tactic", t,
+                    mend: Suggestions.nearest(text, in: Tactic.allCases.map(\.rawValue)).map { "did you mean `\($0)`?" })
             }
         }
         for t in techniques.flatMap({ RuleDecoder.items($0) }) {
@@ -233,7 +243,9 @@ struct RuleDecoder {
                 note(.warning, "VR0035", "\(technique.id) is deprecated", t)
                 append(technique.id, &rule)
             case .unknown:
-                error("VR0032", "ATT&CK has no technique \(text)", t, mend: Suggestions.nearest(text, in: AttackCatalog.identifiers).map { "did you mean \($0)?" })
+                error(
+                    "VR0032", "ATT&CK has no technique \(text)", t,
+                    mend: Suggestions.nearest(text, in: AttackCatalog.identifiers).map { "did you mean \($0)?" })
             }
         }
         // A parent that is only there because a sub-technique is says nothing more.
@@ -259,7 +271,9 @@ struct RuleDecoder {
                 continue
             }
             guard let entity = EntityCatalog.type(type) else {
-                error("VR0042", "`\(type)` is no entity type", typeNode, mend: Suggestions.nearest(type, in: EntityCatalog.names).map { "did you mean `\($0)`?" })
+                error(
+                    "VR0042", "`\(type)` is no entity type", typeNode,
+                    mend: Suggestions.nearest(type, in: EntityCatalog.names).map { "did you mean `\($0)`?" })
                 continue
             }
             var fields: [AnalyticsRule.FieldMapping] = []
@@ -272,10 +286,14 @@ struct RuleDecoder {
                 }
                 let canonical = entity.identifiers.first { $0.lowercased() == identifier.lowercased() }
                 if canonical == nil {
-                    note(.warning, "VR0044", "`\(identifier)` is no identifier of \(entity.name)", idNode, mend: "it takes " + entity.identifiers.joined(separator: ", "))
+                    note(
+                        .warning, "VR0044", "`\(identifier)` is no identifier of \(entity.name)", idNode,
+                        mend: "it takes " + entity.identifiers.joined(separator: ", "))
                 }
                 if !RuleDecoder.isColumnName(column) { error("VR0045", "`\(column)` is no column name", columnNode) }
-                if fields.contains(where: { $0.identifier == canonical ?? identifier }) { error("VR0046", "`\(identifier)` stands twice in one mapping", idNode) }
+                if fields.contains(where: { $0.identifier == canonical ?? identifier }) {
+                    error("VR0046", "`\(identifier)` stands twice in one mapping", idNode)
+                }
                 fields.append(AnalyticsRule.FieldMapping(identifier: canonical ?? identifier, columnName: column))
             }
             if fields.isEmpty || fields.count > 3 { error("VR0047", "a mapping has 1 to 3 field mappings, this one \(fields.count)", m) }
@@ -293,7 +311,9 @@ struct RuleDecoder {
         for (key, value) in map {
             guard let name = key.string, let column = value.string else { continue }
             if name.count > 20 || !RuleDecoder.isColumnName(name) || name.hasPrefix("_") {
-                error("VR0062", "`\(name)` cannot name a custom detail", key, mend: "a letter, then letters, digits or _, 20 characters at most")
+                error(
+                    "VR0062", "`\(name)` cannot name a custom detail", key,
+                    mend: "a letter, then letters, digits or _, 20 characters at most")
             }
             if !RuleDecoder.isColumnName(column) { error("VR0045", "`\(column)` is no column name", value) }
             rule.customDetails.append(AnalyticsRule.FieldMapping(identifier: name, columnName: column))
@@ -312,7 +332,9 @@ struct RuleDecoder {
             case "alerttacticscolumnname": o.tacticsColumn = value.string
             case "alertdynamicproperties":
                 for p in RuleDecoder.items(value) {
-                    guard let m = p.mapping, let property = RuleDecoder.field(m, "alertProperty")?.string, let column = RuleDecoder.field(m, "value")?.string else {
+                    guard let m = p.mapping, let property = RuleDecoder.field(m, "alertProperty")?.string,
+                        let column = RuleDecoder.field(m, "value")?.string
+                    else {
                         error("VR0071", "a dynamic property needs `alertProperty` and `value`", p)
                         continue
                     }

@@ -38,7 +38,8 @@ public enum RuleLoader {
                 if let rule = loaded.rule {
                     let key = rule.id.lowercased()
                     if let other = ids[key] {
-                        out.append(refused(f.path, "VR0006", "the id \(rule.id) is already used in \(other)", text: loaded.text, name: rule.name))
+                        out.append(
+                            refused(f.path, "VR0006", "the id \(rule.id) is already used in \(other)", text: loaded.text, name: rule.name))
                         continue
                     }
                     ids[key] = f.path
@@ -98,7 +99,8 @@ public enum RuleLoader {
                 LoadedRule(
                     file: file, text: text, rule: nil,
                     findings: [
-                        RuleFinding(.error, "VR0009", "YAML aliases are not read in rules", line: line + 1, column: 1, mend: "write the value out")
+                        RuleFinding(
+                            .error, "VR0009", "YAML aliases are not read in rules", line: line + 1, column: 1, mend: "write the value out")
                     ], name: file)
             ]
         }
@@ -137,7 +139,8 @@ public enum RuleLoader {
         var rest = line.drop { $0 == " " }
         while rest.hasPrefix("- ") { rest = rest.dropFirst(2).drop { $0 == " " } }
         if rest.hasPrefix("*"), rest.dropFirst().first.map({ $0.isLetter || $0.isNumber }) ?? false, !rest.contains(" ") { return true }
-        guard let colon = rest.firstIndex(of: ":"), rest[..<colon].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" || $0 == "<" }) else { return false }
+        guard let colon = rest.firstIndex(of: ":"), rest[..<colon].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" || $0 == "<" })
+        else { return false }
         let value = rest[rest.index(after: colon)...].drop { $0 == " " }
         return value.hasPrefix("*") && (value.dropFirst().first.map { $0.isLetter || $0.isNumber } ?? false) && !value.contains(" ")
     }

@@ -169,7 +169,8 @@ public struct VedetteConfiguration: Sendable {
             if let a = SyslogSink.Address(parts[1]) { return Output(kind: .syslog(a), format: .jsonl) }
         default: break
         }
-        throw ConfigurationError("\(origin): `\(text)` is not stdout, file:PATH, syslog:unix:PATH, syslog:udp:HOST:PORT or syslog:tcp:HOST:PORT")
+        throw ConfigurationError(
+            "\(origin): `\(text)` is not stdout, file:PATH, syslog:unix:PATH, syslog:udp:HOST:PORT or syslog:tcp:HOST:PORT")
     }
 
     /// Takes every `VEDETTE_…` variable; an unknown one is a mistake worth telling.
@@ -214,7 +215,8 @@ public struct VedetteConfiguration: Sendable {
                 for (sub, v) in map {
                     let name = "\(key).\(sub.string ?? "")"
                     guard VedetteConfiguration.keys.contains(name) else {
-                        throw ConfigurationError("\(path):\(sub.mark.map { "\($0.line):\($0.column)" } ?? "1:1"): there is no setting `\(name)`")
+                        throw ConfigurationError(
+                            "\(path):\(sub.mark.map { "\($0.line):\($0.column)" } ?? "1:1"): there is no setting `\(name)`")
                     }
                     try set(name, v.string ?? "", origin: origin + "." + (sub.string ?? ""))
                 }
@@ -245,14 +247,17 @@ public struct VedetteConfiguration: Sendable {
             throw ConfigurationError("\(origin): an input has no `\(k.string ?? "")`; it takes path, table and format")
         }
         if let format = map["format"]?.string, format != "auto" {
-            throw ConfigurationError("\(origin): format `\(format)` is not supported; `auto` finds JSON lines, arrays and envelopes by itself")
+            throw ConfigurationError(
+                "\(origin): format `\(format)` is not supported; `auto` finds JSON lines, arrays and envelopes by itself")
         }
         return TailSpec(pattern: path, table: map["table"]?.string)
     }
 
     private static func outputNode(_ node: Node, _ origin: String) throws -> Output {
         if let s = node.string { return try output(s, origin: origin) }
-        guard let map = node.mapping, let type = map["type"]?.string else { throw ConfigurationError("\(origin): an output needs a `type`") }
+        guard let map = node.mapping, let type = map["type"]?.string else {
+            throw ConfigurationError("\(origin): an output needs a `type`")
+        }
         var out: Output
         switch type {
         case "stdout": out = Output(kind: .stdout, format: .jsonl)
@@ -267,7 +272,9 @@ public struct VedetteConfiguration: Sendable {
         default: throw ConfigurationError("\(origin): output type `\(type)` is not stdout, file or syslog")
         }
         if let f = map["format"]?.string {
-            guard let format = AlertFormat(rawValue: f) else { throw ConfigurationError("\(origin): output format `\(f)` is not jsonl or table") }
+            guard let format = AlertFormat(rawValue: f) else {
+                throw ConfigurationError("\(origin): output format `\(f)` is not jsonl or table")
+            }
             out.format = format
         }
         return out
@@ -276,7 +283,9 @@ public struct VedetteConfiguration: Sendable {
     /// What is missing or contradictory before a start.
     public func validate() throws {
         if rules.isEmpty { throw ConfigurationError("no rules: name rule files or folders with `rules:` or --rules") }
-        if !readsStandardInput, inputs.isEmpty { throw ConfigurationError("nothing to read: name files with `inputs:` or --inputs, or use --input -") }
+        if !readsStandardInput, inputs.isEmpty {
+            throw ConfigurationError("nothing to read: name files with `inputs:` or --inputs, or use --input -")
+        }
         if readsStandardInput, !inputs.isEmpty { throw ConfigurationError("`input: -` and `inputs` exclude each other") }
     }
 }

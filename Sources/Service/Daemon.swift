@@ -74,7 +74,8 @@ public final class Daemon {
 
     /// Prepares everything: lock, state, rules, outputs. `loadRules` is called again at each SIGHUP.
     public init(
-        configuration: VedetteConfiguration, log: Logger, control: DaemonControl, exitWhenIdle: Bool, loadRules: @escaping () throws -> RuleBook
+        configuration: VedetteConfiguration, log: Logger, control: DaemonControl, exitWhenIdle: Bool,
+        loadRules: @escaping () throws -> RuleBook
     ) throws {
         self.configuration = configuration
         self.log = log
@@ -215,13 +216,17 @@ public final class Daemon {
             next += slice.count
             // Reading is part of the parallel work; each stream is touched by one thread.
             let results = Mutex<[Int: Result<ChunkResult, any Error>]>([:])
-            for s in slice where sources[s.id] == nil { source(s.id, path: s.path, table: s.table, watermark: s.watermark > 0 ? s.watermark : nil) }
+            for s in slice where sources[s.id] == nil {
+                source(s.id, path: s.path, table: s.table, watermark: s.watermark > 0 ? s.watermark : nil)
+            }
             let states = Mutex(slice.map { sources[$0.id]?.stream })
             let shared = Unchecked((slice: slice, processors: processors, chunks: chunks))
             let work: @Sendable (Int) -> Void = { i in
                 let (slice, processors, chunks) = (shared.value.slice, shared.value.processors, shared.value.chunks)
                 let outcome = Result<ChunkResult, any Error> {
-                    guard try slice[i].next(into: chunks[i]) == .chunk, var stream = states.withLock({ $0[i] }) else { return ChunkResult() }
+                    guard try slice[i].next(into: chunks[i]) == .chunk, var stream = states.withLock({ $0[i] }) else {
+                        return ChunkResult()
+                    }
                     let r = try processors[i].process(chunks[i], stream: &stream)
                     states.withLock { $0[i] = stream }
                     return r
@@ -330,7 +335,9 @@ public final class Daemon {
         let now = WallClock.monotonic
         let due = now - lastCheckpoint >= configuration.checkpointInterval || bytesSinceCheckpoint >= 64 << 20
         // A new alert asks for a barrier at once.
-        guard !pendingEvents.isEmpty || (due && (!dirtyStreams.isEmpty || bytesSinceCheckpoint > 0)) || sinks.waitingCount > 0 else { return }
+        guard !pendingEvents.isEmpty || (due && (!dirtyStreams.isEmpty || bytesSinceCheckpoint > 0)) || sinks.waitingCount > 0 else {
+            return
+        }
         try checkpoint(streams: streams, final: false)
     }
 
@@ -371,10 +378,13 @@ public final class Daemon {
             "heartbeat",
             metadata: [
                 "sources": "\(sources.count)", "records": "\(totals.records)", "raw_mb": "\(totals.raw / 1_000_000)",
-                "alerts": "\(totals.alerts)", "dead_letters": "\(totals.dead)", "retained_rows": "\(engine.figures.reduce(0) { $0 + $1.retainedRows })",
+                "alerts": "\(totals.alerts)", "dead_letters": "\(totals.dead)",
+                "retained_rows": "\(engine.figures.reduce(0) { $0 + $1.retainedRows })",
                 "event_time_lag_s": "\(lag)", "memory_mb": "\(vk_resident_bytes() / 1_000_000)", "outbox": "\(sinks.waitingCount)",
             ])
-        for f in engine.figures { if let failure = f.failure { log.error("rule failed", metadata: ["rule": "\(f.name)", "reason": "\(failure)"]) } }
+        for f in engine.figures {
+            if let failure = f.failure { log.error("rule failed", metadata: ["rule": "\(f.name)", "reason": "\(failure)"]) }
+        }
         if let problem = deadLetters.failure { log.error("dead letters cannot be written", metadata: ["reason": "\(problem)"]) }
         if let keep = configuration.alertRetention { _ = try store.prune(alertsBefore: WallClock.now - keep) }
     }
@@ -387,7 +397,10 @@ public final class Daemon {
         do {
             let fresh = try loadRules()
             guard fresh.refused.isEmpty else {
-                for r in fresh.refused { log.error("rule is not valid; the old rules stay in force", metadata: ["file": "\(r.file)", "reason": "\(r.firstError)"]) }
+                for r in fresh.refused {
+                    log.error(
+                        "rule is not valid; the old rules stay in force", metadata: ["file": "\(r.file)", "reason": "\(r.firstError)"])
+                }
                 return
             }
             try engine.reload(fresh.programs)

@@ -54,7 +54,8 @@ public struct RuleBook: Sendable {
         let entries = RuleLoader.load(paths).map { loaded -> Entry in
             guard let rule = loaded.rule else {
                 return Entry(
-                    file: loaded.file, name: loaded.name, state: .refused, rule: nil, program: nil, findings: loaded.findings, text: loaded.text)
+                    file: loaded.file, name: loaded.name, state: .refused, rule: nil, program: nil, findings: loaded.findings,
+                    text: loaded.text)
             }
             let (program, diagnostics) = compiler.compile(rule)
             let findings = loaded.findings + diagnostics.map { place($0, rule) }

@@ -40,7 +40,9 @@ final class SinkSet {
                 entries[i].failure = nil
             } catch {
                 if entries[i].failure == nil {
-                    log.error("output failed; its alerts wait and are offered again", metadata: ["output": "\(entries[i].sink.name)", "reason": "\(error)"])
+                    log.error(
+                        "output failed; its alerts wait and are offered again",
+                        metadata: ["output": "\(entries[i].sink.name)", "reason": "\(error)"])
                 }
                 entries[i].failure = "\(error)"
                 entries[i].nextTry = now + 50_000_000
@@ -53,7 +55,9 @@ final class SinkSet {
 
     func reopen() {
         for e in entries {
-            do { try e.sink.reopen() } catch { log.error("cannot reopen output", metadata: ["output": "\(e.sink.name)", "reason": "\(error)"]) }
+            do { try e.sink.reopen() } catch {
+                log.error("cannot reopen output", metadata: ["output": "\(e.sink.name)", "reason": "\(error)"])
+            }
         }
     }
 

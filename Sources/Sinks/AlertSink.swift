@@ -42,7 +42,8 @@ extension Alert {
         let names = entities.prefix(3).map(\.shortText).joined(separator: ", ")
         let more = entities.count > 3 ? " +\(entities.count - 3)" : ""
         let time = KustoTime.isoString(endTime).prefix(19)
-        return "\(time)Z  \(severity.rawValue.uppercased())  \(name)  [\(techniques.joined(separator: " "))]  \(names)\(more)  (\(id.prefix(12)) r\(revision))"
+        return
+            "\(time)Z  \(severity.rawValue.uppercased())  \(name)  [\(techniques.joined(separator: " "))]  \(names)\(more)  (\(id.prefix(12)) r\(revision))"
     }
 }
 

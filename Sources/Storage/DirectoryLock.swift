@@ -18,7 +18,8 @@ public final class DirectoryLock: Sendable {
             close(d)
             let holder = String(decoding: text.prefix(n).prefix { $0 >= 0x30 && $0 <= 0x39 }, as: UTF8.self)
             throw StorageError(
-                "the state directory \(directory) is in use\(holder.isEmpty ? "" : " by process \(holder)"); stop that instance or use another --state-dir")
+                "the state directory \(directory) is in use\(holder.isEmpty ? "" : " by process \(holder)"); stop that instance or use another --state-dir"
+            )
         }
         let pid = Array("\(getpid())\n".utf8)
         ftruncate(d, 0)

@@ -26,7 +26,8 @@ public struct StreamRecord: Sendable, Hashable {
     public var headLength: Int
 
     public init(
-        id: String, path: String, device: UInt64, inode: UInt64, resume: ResumePoint, records: UInt64, deadLetters: UInt64, watermark: Int64,
+        id: String, path: String, device: UInt64, inode: UInt64, resume: ResumePoint, records: UInt64, deadLetters: UInt64,
+        watermark: Int64,
         size: UInt64, isFinished: Bool, headHash: String, headLength: Int
     ) {
         self.id = id
@@ -275,7 +276,9 @@ public final class StateStore: Sendable {
     }
 
     /// Alerts by descending end time. Filters that are nil do not apply; times in ticks.
-    public func alerts(severity: String? = nil, rule: String? = nil, since: Int64? = nil, until: Int64? = nil, limit: Int = 1000) throws -> [AlertRow] {
+    public func alerts(severity: String? = nil, rule: String? = nil, since: Int64? = nil, until: Int64? = nil, limit: Int = 1000) throws
+        -> [AlertRow]
+    {
         var conditions: [String] = []
         var arguments = StatementArguments()
         if let severity {

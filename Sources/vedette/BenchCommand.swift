@@ -6,7 +6,8 @@ import Ingest
 /// References for the benchmarks: what the parts of the pipeline cost alone, on the same files in the same program.
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures single stages, for the benchmarks.", shouldDisplay: false, subcommands: [Inflate.self, Frame.self])
+        commandName: "bench", abstract: "Measures single stages, for the benchmarks.", shouldDisplay: false,
+        subcommands: [Inflate.self, Frame.self])
 
     struct Inflate: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Decompresses files and throws the bytes away.")

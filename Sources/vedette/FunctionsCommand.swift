@@ -23,7 +23,9 @@ struct FunctionsCommand: ParsableCommand {
                 ExitStatus.invalid)
         }
         var t = TextTable(["FUNCTION", "WHAT IT GIVES"])
-        for f in registry.functions.sorted(by: { $0.signature.name < $1.signature.name }) { t.rows.append([signature(f.signature), f.summary]) }
+        for f in registry.functions.sorted(by: { $0.signature.name < $1.signature.name }) {
+            t.rows.append([signature(f.signature), f.summary])
+        }
         Terminal.out(t.render(width: Terminal.width))
     }
 

@@ -94,7 +94,8 @@ struct Hunt: ParsableCommand {
         if figures.deadLetters > 0 { Terminal.err("vedette: \(Figures.count(figures.deadLetters)) records could not be read") }
         if at == nil, figures.newest > 0, WallClock.now - figures.newest > KustoTime.ticksPerHour, usesNow(plan) {
             Terminal.err(
-                "vedette: the query looks back from now, but the newest record is of \(KustoTime.isoString(figures.newest)); --at latest looks back from there")
+                "vedette: the query looks back from now, but the newest record is of \(KustoTime.isoString(figures.newest)); --at latest looks back from there"
+            )
         }
         if failed || !figures.problems.isEmpty { throw ExitStatus.io }
     }
@@ -102,7 +103,9 @@ struct Hunt: ParsableCommand {
     private func queryText() throws -> String {
         if let queryFile {
             if query != nil { throw fail("give the query or --query-file, not both", ExitStatus.usage) }
-            do { return try TextFile.read(queryFile == "-" ? "/dev/stdin" : queryFile, limit: 4 << 20) } catch { throw fail("\(error)", ExitStatus.io) }
+            do { return try TextFile.read(queryFile == "-" ? "/dev/stdin" : queryFile, limit: 4 << 20) } catch {
+                throw fail("\(error)", ExitStatus.io)
+            }
         }
         guard let query else { throw fail("a query is needed: vedette hunt 'KQL' --data PATH", ExitStatus.usage) }
         return query
@@ -115,7 +118,9 @@ struct Hunt: ParsableCommand {
         }
         let probe = HuntTables(inputs: inputs, catalog: catalog)
         let context = EvaluationContext(now: 0)
-        do { try probe.scan(table: "AzureActivity", columns: [], filters: [], context: context) { _ in true } } catch { throw fail("\(error)", ExitStatus.io) }
+        do { try probe.scan(table: "AzureActivity", columns: [], filters: [], context: context) { _ in true } } catch {
+            throw fail("\(error)", ExitStatus.io)
+        }
         let newest = probe.figures.newest
         return newest > 0 ? newest : WallClock.now
     }

@@ -30,7 +30,8 @@ final class ProgressBar: Sendable {
             let filled = Int(part * 24)
             let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
             let left = rate > 0 ? Double(max(0, total - now)) / rate : 0
-            line = "\(bar) \(Int(part * 100)) %  \(line) of \(Figures.bytes(Double(total)))  \(Figures.bytes(rate))/s  \(Figures.seconds(left)) left"
+            line =
+                "\(bar) \(Int(part * 100)) %  \(line) of \(Figures.bytes(Double(total)))  \(Figures.bytes(rate))/s  \(Figures.seconds(left)) left"
         } else {
             line += "  \(Figures.bytes(rate))/s"
         }

@@ -108,7 +108,9 @@ struct Replay: ParsableCommand {
         print(alerts)
         shown.finish(file: deadLetter)
         for p in summary.problems { Terminal.err("vedette: \(p)") }
-        for path in summary.unrecognizedFiles { Terminal.err("vedette: \(path): no record was recognised; name its table with --table if its rows belong to one") }
+        for path in summary.unrecognizedFiles {
+            Terminal.err("vedette: \(path): no record was recognised; name its table with --table if its rows belong to one")
+        }
         report(summary, alerts, engine, seconds)
         if let problem = letters?.failure { throw fail("dead letters: \(problem)", ExitStatus.io) }
         if !summary.problems.isEmpty || !problems.isEmpty { throw ExitStatus.io }
@@ -143,8 +145,12 @@ struct Replay: ParsableCommand {
         if s.futureTimes > 0 { lines.append("\(Figures.count(s.futureTimes)) records were ahead of their source's time") }
         if counters {
             let c = s.counters
-            lines.append("matcher: \(c.rows) rows, \(c.batches) batches, \(c.atomKernels) atom kernels, \(c.valuesTested) values tested, \(c.memoHits) memo hits, \(c.residualRows) residual rows in \(c.residualRuns) runs, \(c.survivors) survivors")
-            lines.append("cpu: \(round(cpu * 1000) / 1000) s, \(cpu > 0 ? Figures.bytes(Double(s.rawBytes) / cpu) : "-") raw per CPU-second; peak memory \(Figures.bytes(Double(vk_peak_resident_bytes())))")
+            lines.append(
+                "matcher: \(c.rows) rows, \(c.batches) batches, \(c.atomKernels) atom kernels, \(c.valuesTested) values tested, \(c.memoHits) memo hits, \(c.residualRows) residual rows in \(c.residualRuns) runs, \(c.survivors) survivors"
+            )
+            lines.append(
+                "cpu: \(round(cpu * 1000) / 1000) s, \(cpu > 0 ? Figures.bytes(Double(s.rawBytes) / cpu) : "-") raw per CPU-second; peak memory \(Figures.bytes(Double(vk_peak_resident_bytes())))"
+            )
         }
         for l in lines { if format == .table { Terminal.out(l) } else { Terminal.err(l) } }
     }

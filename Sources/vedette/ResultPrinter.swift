@@ -79,7 +79,8 @@ final class ResultPrinter {
     }
 
     private static func quoted(_ s: String) -> String {
-        s.contains { $0 == "," || $0 == "\"" || $0 == "\n" || $0 == "\r" || $0 == "\r\n" } ? "\"" + s.replacing("\"", with: "\"\"") + "\"" : s
+        s.contains { $0 == "," || $0 == "\"" || $0 == "\n" || $0 == "\r" || $0 == "\r\n" }
+            ? "\"" + s.replacing("\"", with: "\"\"") + "\"" : s
     }
 
     /// A cell as text; null is empty.

@@ -68,7 +68,8 @@ struct RulesCommand: ParsableCommand {
                         .array(
                             book.entries.map { e in
                                 .object([
-                                    .init("name", .string(e.name)), .init("state", .string(e.state.rawValue)), .init("file", .string(e.file)),
+                                    .init("name", .string(e.name)), .init("state", .string(e.state.rawValue)),
+                                    .init("file", .string(e.file)),
                                     .init("id", .string(e.rule?.id ?? "")), .init("severity", .string(e.rule?.severity.rawValue ?? "")),
                                     .init("techniques", .array((e.rule?.techniques ?? []).map { .string($0) })),
                                     .init("tables", .array((e.program?.tables.sorted() ?? []).map { .string($0) })),
@@ -80,7 +81,8 @@ struct RulesCommand: ParsableCommand {
             for e in book.entries {
                 t.rows.append([
                     e.name, e.state.rawValue, e.rule?.severity.rawValue ?? "", e.rule?.techniques.joined(separator: " ") ?? "",
-                    e.program?.tables.sorted().joined(separator: " ") ?? e.firstError, e.rule.map { Durations.describe($0.queryFrequency) } ?? "",
+                    e.program?.tables.sorted().joined(separator: " ") ?? e.firstError,
+                    e.rule.map { Durations.describe($0.queryFrequency) } ?? "",
                     e.rule.map { Durations.describe($0.queryPeriod) } ?? "",
                 ])
             }
@@ -94,7 +96,8 @@ extension RulesCommand {
     struct Test: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Runs the tests that stand beside rules (NAME.test.yaml).",
-            discussion: "Each case replays its events against the rule alone and compares the alerts. A rule without a test file is reported.")
+            discussion:
+                "Each case replays its events against the rule alone and compares the alerts. A rule without a test file is reported.")
         @Argument(help: "Rule files or folders.") var paths: [String]
         @Flag(help: "Name every case.") var verbose = false
 

@@ -14,7 +14,8 @@ struct StateOption: ParsableArguments {
 
 struct AlertsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "alerts", abstract: "Alerts that the daemon has stored.", subcommands: [List.self, Show.self], defaultSubcommand: List.self)
+        commandName: "alerts", abstract: "Alerts that the daemon has stored.", subcommands: [List.self, Show.self],
+        defaultSubcommand: List.self)
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Lists alerts, newest first.")
@@ -31,7 +32,9 @@ struct AlertsCommand: ParsableCommand {
             let store = try state.open()
             let rows: [StateStore.AlertRow]
             let (from, to) = (try Times.parse(since, "--since"), try Times.parse(until, "--until"))
-            do { rows = try store.alerts(severity: severity, rule: rule, since: from, until: to, limit: max(1, limit)) } catch { throw fail("\(error)", ExitStatus.io) }
+            do { rows = try store.alerts(severity: severity, rule: rule, since: from, until: to, limit: max(1, limit)) } catch {
+                throw fail("\(error)", ExitStatus.io)
+            }
             if format == .jsonl {
                 for r in rows { Terminal.out(r.json) }
                 return
@@ -39,7 +42,8 @@ struct AlertsCommand: ParsableCommand {
             var t = TextTable(["TIME", "SEVERITY", "STATUS", "RULE", "TECHNIQUES", "ID", "REV"])
             for r in rows {
                 t.rows.append([
-                    String(KustoTime.isoString(r.endTime).prefix(19)).replacing("T", with: " "), r.severity, r.status, r.ruleName, r.techniques,
+                    String(KustoTime.isoString(r.endTime).prefix(19)).replacing("T", with: " "), r.severity, r.status, r.ruleName,
+                    r.techniques,
                     String(r.id.prefix(12)), String(r.revision),
                 ])
             }
@@ -58,7 +62,9 @@ struct AlertsCommand: ParsableCommand {
             do { rows = try store.alerts(idPrefix: id) } catch { throw fail("\(error)", ExitStatus.io) }
             guard let first = rows.first else { throw fail("no alert begins with `\(id)`", ExitStatus.invalid) }
             guard rows.count == 1 else {
-                throw fail("`\(id)` is the beginning of \(rows.count) alerts: " + rows.map { String($0.id.prefix(16)) }.joined(separator: ", "), ExitStatus.invalid)
+                throw fail(
+                    "`\(id)` is the beginning of \(rows.count) alerts: " + rows.map { String($0.id.prefix(16)) }.joined(separator: ", "),
+                    ExitStatus.invalid)
             }
             Terminal.out(PrettyJSON.render(first.json))
         }
@@ -75,7 +81,9 @@ struct StatusCommand: ParsableCommand {
         let store = try state.open()
         let text: String?
         do { text = try store.status() } catch { throw fail("\(error)", ExitStatus.io) }
-        guard let text, let status = JSONText.parse(text) else { throw fail("no daemon has written its status to \(state.stateDir) yet", ExitStatus.io) }
+        guard let text, let status = JSONText.parse(text) else {
+            throw fail("no daemon has written its status to \(state.stateDir) yet", ExitStatus.io)
+        }
         if format == .json {
             Terminal.out(text)
             return
@@ -89,18 +97,23 @@ struct StatusCommand: ParsableCommand {
         }
         func time(_ d: Dynamic?) -> String { let t = s(d); return t.count > 19 ? String(t.prefix(19)).replacing("T", with: " ") : t }
         Terminal.out(
-            "written \(time(status["written"])) by process \(s(status["pid"])): \(s(status["records"])) records, \(s(status["alerts"])) alerts, \(s(status["dead_letters"])) dead letters, \(s(status["outbox"])) alerts waiting for outputs\n")
+            "written \(time(status["written"])) by process \(s(status["pid"])): \(s(status["records"])) records, \(s(status["alerts"])) alerts, \(s(status["dead_letters"])) dead letters, \(s(status["outbox"])) alerts waiting for outputs\n"
+        )
         if case .array(let list)? = status["sources"] {
-            var t = TextTable(["SOURCE", "POSITION", "LAG", "RECORDS", "DEAD", "EVENT TIME", "IDLE"], alignment: [.left, .right, .right, .right, .right])
+            var t = TextTable(
+                ["SOURCE", "POSITION", "LAG", "RECORDS", "DEAD", "EVENT TIME", "IDLE"], alignment: [.left, .right, .right, .right, .right])
             for o in list {
                 t.rows.append([
-                    s(o["path"]), s(o["position"]), s(o["lag_bytes"]), s(o["records"]), s(o["dead_letters"]), time(o["event_time"]), s(o["idle"]),
+                    s(o["path"]), s(o["position"]), s(o["lag_bytes"]), s(o["records"]), s(o["dead_letters"]), time(o["event_time"]),
+                    s(o["idle"]),
                 ])
             }
             Terminal.out(t.render(width: Terminal.width) + "\n")
         }
         if case .array(let list)? = status["rules"] {
-            var t = TextTable(["RULE", "ROWS KEPT", "EVIDENCE", "OPEN", "LATE", "HELD", "LAST ALERT", "FAILURE"], alignment: [.left, .right, .right, .right, .right, .right])
+            var t = TextTable(
+                ["RULE", "ROWS KEPT", "EVIDENCE", "OPEN", "LATE", "HELD", "LAST ALERT", "FAILURE"],
+                alignment: [.left, .right, .right, .right, .right, .right])
             for o in list {
                 t.rows.append([
                     s(o["name"]), s(o["retained_rows"]), s(o["evidence_bytes"]), s(o["open_alerts"]), s(o["late_rows"]), s(o["held_ticks"]),

@@ -82,10 +82,11 @@ struct TextTable {
         var lines = [header.enumerated().map { Terminal.styled(pad($1, $0), .bold) }.joined(separator: "  ")]
         lines.append(widths.map { String(repeating: "─", count: $0) }.joined(separator: "  "))
         for (n, r) in cells.enumerated() {
-            lines.append(r.enumerated().map { i, c in
-                let text = pad(c, i)
-                return style?(n, i, text) ?? text
-            }.joined(separator: "  "))
+            lines.append(
+                r.enumerated().map { i, c in
+                    let text = pad(c, i)
+                    return style?(n, i, text) ?? text
+                }.joined(separator: "  "))
         }
         return lines.joined(separator: "\n")
     }

@@ -78,7 +78,7 @@ class Following(DaemonCase):
         plain, packed = self.path("logs/a.log"), GrowingGzip(self.path("logs/b.log.gz"))
         open(plain, "wb").close()
         d = self.daemon("--checkpoint-interval", "50ms")
-        d.wait_for_log("following")
+        d.wait_for_log("vedette starts")
         for i, piece in enumerate(pieces(records, 24)):
             half = len(piece) // 2
             append(plain, json_lines(piece[:half]))
@@ -141,6 +141,9 @@ class Following(DaemonCase):
         os.rename(log, log + ".3")
         append(log, json_lines(parts[5]))
         d = self.daemon("--checkpoint-interval", "50ms")
+        d.wait_for_log("following")
+        self.wait_until_read(log, d)
+        time.sleep(0.5)  # the position of the old file under this name may have been as large
         self.wait_until_read(log, d)
         # Renamed and compressed while nobody looks.
         self.assertEqual(d.stop(), 0, tail(d.log))
@@ -437,7 +440,7 @@ class Service(DaemonCase):
         self.assertEqual(d.wait(10), 0)
 
     def test_status_and_alert_commands(self):
-        log = self.write("logs/a.log", json_lines(traffic(44, 300)) + b"{broken\n")
+        log = self.write("logs/a.log", b"this is no record\n" + json_lines(traffic(44, 300)))
         self.finish()
         done = vedette("status", "--state-dir", self.state, "--format", "json")
         self.assertExit(done, 0)

@@ -429,8 +429,9 @@ class Hunt(Case):
 
     def test_print_needs_no_data(self):
         done = self.hunt("print x = 1 + 1, s = 'a', t = datetime(2026-03-02), b = true, d = dynamic({'k':[1]}), r = 0.5", "--format", "json")
+        # Times may be written with or without a fraction of zeros.
         self.assertEqual(
-            json.loads(done.stdout),
+            json.loads(done.stdout.replace(b":00.0000000Z", b":00Z")),
             {
                 "Tables": [
                     {

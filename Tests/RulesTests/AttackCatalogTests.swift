@@ -51,7 +51,11 @@ import Testing
             #expect(now.id == new && was.id == old.uppercased())
         }
         #expect(AttackCatalog.resolve("T9999") == .unknown)
-        if case .deprecated(let t) = AttackCatalog.resolve("T1026") { #expect(t.name == "Multiband Communication") } else { Issue.record("T1026") }
+        if case .deprecated(let t) = AttackCatalog.resolve("T1026") {
+            #expect(t.name == "Multiband Communication")
+        } else {
+            Issue.record("T1026")
+        }
     }
 
     @Test func bothVersionsCount() throws {
@@ -66,7 +70,10 @@ import Testing
         #expect(new.formerTactics.isEmpty && new.tactics == [.stealth])
     }
 
-    @Test(arguments: [("T1098", true), ("t1098.001", true), ("T109", false), ("T1098.1", false), ("X1098", false), ("T1098-001", false), ("T10981001", false), ("", false)])
+    @Test(arguments: [
+        ("T1098", true), ("t1098.001", true), ("T109", false), ("T1098.1", false), ("X1098", false), ("T1098-001", false),
+        ("T10981001", false), ("", false),
+    ])
     func forms(id: String, isGood: Bool) { #expect(AttackCatalog.isWellFormed(id) == isGood) }
 
     @Test func entityTypesAndIdentifiers() throws {
@@ -82,16 +89,25 @@ import Testing
 
     private static let minute: Int64 = 600_000_000
 
-    @Test(arguments: [
-        ("5m", 5), ("1h", 60), ("14d", 14 * 1440), ("1 h", 60), ("00:05:00", 5), ("01:30:00", 90), ("1.00:00:00", 1440), ("1.02:30:00", 1590),
-        ("PT5M", 5), ("PT5H", 300), ("P1D", 1440), ("PT24H", 1440), ("P7D", 7 * 1440), ("P1DT2H30M", 1590), ("P2W", 14 * 1440), ("PT300S", 5),
-        // A bare number is read as .NET reads it: days.
-        ("1", 1440),
-    ] as [(String, Int64)])
+    @Test(
+        arguments: [
+            ("5m", 5), ("1h", 60), ("14d", 14 * 1440), ("1 h", 60), ("00:05:00", 5), ("01:30:00", 90), ("1.00:00:00", 1440),
+            ("1.02:30:00", 1590),
+            ("PT5M", 5), ("PT5H", 300), ("P1D", 1440), ("PT24H", 1440), ("P7D", 7 * 1440), ("P1DT2H30M", 1590), ("P2W", 14 * 1440),
+            ("PT300S", 5),
+            // A bare number is read as .NET reads it: days.
+            ("1", 1440),
+        ] as [(String, Int64)])
     func durations(text: String, minutes: Int64) { #expect(RuleDurations.parse(text) == minutes * AttackCatalogTests.minute) }
 
-    @Test(arguments: ["", "h", "5", "5y", "-5m", "0m", "1.5h", "PT", "P", "PT5", "P5H", "5:", "25:00:00", "999999999999999999d", "P9999999D", "m5", "٥m"])
+    @Test(arguments: [
+        "", "h", "5", "5y", "-5m", "0m", "1.5h", "PT", "P", "PT5", "P5H", "5:", "25:00:00", "999999999999999999d", "P9999999D", "m5", "٥m",
+    ])
     func noDurations(text: String) {
-        if text == "5" { #expect(RuleDurations.parse(text) == 5 * 1440 * AttackCatalogTests.minute) } else { #expect(RuleDurations.parse(text) == nil) }
+        if text == "5" {
+            #expect(RuleDurations.parse(text) == 5 * 1440 * AttackCatalogTests.minute)
+        } else {
+            #expect(RuleDurations.parse(text) == nil)
+        }
     }
 }

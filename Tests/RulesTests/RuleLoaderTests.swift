@@ -39,34 +39,36 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
 
 @Suite struct RuleDocumentTests {
     @Test func readsEveryField() throws {
-        let text = base + """
-            customDetails:
-              Users: UserCount
-              Codes: ResultCodes
-            alertDetailsOverride:
-              alertDisplayNameFormat: "Seen from {{IPAddress}}"
-              alertDescriptionFormat: "{{A}} and {{B}}"
-              alertSeverityColumnName: Sev
-              alertTacticsColumnName: Tac
-              alertDynamicProperties:
-                - alertProperty: AlertLink
-                  value: Link
-            eventGroupingSettings:
-              aggregationKind: AlertPerResult
-            suppressionEnabled: true
-            suppressionDuration: PT5H
-            enabled: false
-            sentinelEntitiesMappings:
-              - columnName: Entities
-            startTimeUtc: 2026-01-02T03:04:05Z
-            tags:
-              - SchemaVersion: 0.1.0
-            metadata: { author: { name: x } }
-            """
+        let text =
+            base + """
+                customDetails:
+                  Users: UserCount
+                  Codes: ResultCodes
+                alertDetailsOverride:
+                  alertDisplayNameFormat: "Seen from {{IPAddress}}"
+                  alertDescriptionFormat: "{{A}} and {{B}}"
+                  alertSeverityColumnName: Sev
+                  alertTacticsColumnName: Tac
+                  alertDynamicProperties:
+                    - alertProperty: AlertLink
+                      value: Link
+                eventGroupingSettings:
+                  aggregationKind: AlertPerResult
+                suppressionEnabled: true
+                suppressionDuration: PT5H
+                enabled: false
+                sentinelEntitiesMappings:
+                  - columnName: Entities
+                startTimeUtc: 2026-01-02T03:04:05Z
+                tags:
+                  - SchemaVersion: 0.1.0
+                metadata: { author: { name: x } }
+                """
         let loaded = try #require(decode(text))
         #expect(loaded.findings.isEmpty)
         let rule = try #require(loaded.rule)
-        #expect(rule.id == "19bb731e-bbe8-472d-a589-71197cc3ab10" && rule.name == "A rule" && rule.file == "R.yaml" && rule.version == "1.0.0")
+        #expect(
+            rule.id == "19bb731e-bbe8-472d-a589-71197cc3ab10" && rule.name == "A rule" && rule.file == "R.yaml" && rule.version == "1.0.0")
         #expect(rule.description == "Something happened.")
         #expect(rule.severity == .medium && rule.kind == .scheduled && !rule.isEnabled && rule.grouping == .alertPerResult)
         #expect(rule.queryFrequency == 15 * 600_000_000 && rule.queryPeriod == 36_000_000_000 && rule.suppression == 5 * 36_000_000_000)
@@ -75,7 +77,9 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
         #expect(rule.query == "SigninLogs\n| where ResultType == 0\n")
         #expect(rule.entityMappings == [.init(entityType: "IP", fields: [.init(identifier: "Address", columnName: "IPAddress")])])
         #expect(rule.sentinelEntityColumns == ["Entities"])
-        #expect(rule.customDetails.map(\.identifier) == ["Users", "Codes"] && rule.customDetails.map(\.columnName) == ["UserCount", "ResultCodes"])
+        #expect(
+            rule.customDetails.map(\.identifier) == ["Users", "Codes"]
+                && rule.customDetails.map(\.columnName) == ["UserCount", "ResultCodes"])
         let details = try #require(rule.detailsOverride)
         #expect(details.displayNameFormat == "Seen from {{IPAddress}}" && details.descriptionFormat == "{{A}} and {{B}}")
         #expect(details.severityColumn == "Sev" && details.tacticsColumn == "Tac")
@@ -85,26 +89,42 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
     }
 
     /// A change to the base, and the findings that it must give.
-    @Test(arguments: [
-        ("kind: Scheduled", "kind: scheduled", []), ("kind: Scheduled\n", "\n", []), ("severity: Medium", "severity: HIGH", []),
-        ("kind: Scheduled", "kind: Fusion", ["VR0016"]), ("severity: Medium", "severity: Urgent", ["VR0018"]), ("severity: Medium\n", "", ["VR0019"]),
-        ("id: 19bb731e-bbe8-472d-a589-71197cc3ab10\n", "", ["VR0010"]), ("id: 19bb731e-", "id: x-", ["VR0011"]), ("name: A rule\n", "", ["VR0012"]),
-        ("queryFrequency: 15m\n", "", ["VR0020"]), ("queryFrequency: 15m", "queryFrequency: soon", ["VR0025"]), ("queryFrequency: 15m", "queryFrequency: 1m", ["VR0026"]),
-        ("queryPeriod: 1h", "queryPeriod: 15d", ["VR0022", "VR0026"]), ("queryPeriod: 1h", "queryPeriod: 10m", ["VR0021"]), ("queryPeriod: 1h", "queryPeriod: 2d", ["VR0022"]),
-        ("queryFrequency: 15m", "queryFrequency: 00:15:00", []), ("queryPeriod: 1h", "queryPeriod: PT1H", []),
-        ("triggerOperator: gt", "triggerOperator: GreaterThan", []), ("triggerOperator: gt", "triggerOperator: above", ["VR0027"]),
-        ("triggerThreshold: 0", "triggerThreshold: -1", ["VR0028"]), ("triggerThreshold: 0", "triggerThreshold: 10001", ["VR0028"]), ("triggerThreshold: 0", "triggerThreshold: many", ["VR0028"]),
-        ("- CredentialAccess", "- CommandandControl\n  - CredentialAccess", []), ("- CredentialAccess", "- Sorcery\n  - CredentialAccess", ["VR0030"]),
-        ("T1110.003", "T1110.3", ["VR0031"]), ("T1110.003", "T9999", ["VR0032"]), ("T1110.003", "T1485", ["VR0033"]), ("T1110.003", "T1026", ["VR0035"]),
-        ("entityType: IP", "entityType: Ip", []), ("entityType: IP", "entityType: Address", ["VR0042"]), ("identifier: Address", "identifier: address", []),
-        ("identifier: Address", "identifier: Range", ["VR0044"]), ("columnName: IPAddress", "columnName: IP Address", ["VR0045"]), ("columnName: IPAddress", "column: IPAddress", ["VR0043", "VR0047"]),
-        ("version: 1.0.0", "version: one", ["VR0051"]), ("version: 1.0.0", "colour: red", ["VR0003"]), ("name: A rule", "name: A rule\nNAME: B", ["VR0002"]),
-        ("version: 1.0.0", "customDetails: { 1a: b }", ["VR0062"]), ("version: 1.0.0", "customDetails: [a]", ["VR0060"]), ("version: 1.0.0", "customDetails: { aaaaaaaaaaaaaaaaaaaaa: b }", ["VR0062"]),
-        ("version: 1.0.0", "alertDetailsOverride: { alertDisplayNameFormat: '{{a}}{{b}}{{c}}{{d}}' }", ["VR0074"]), ("version: 1.0.0", "alertDetailsOverride: { alertnameFormat: x }", ["VR0072"]),
-        ("version: 1.0.0", "alertDetailsOverride: { alertDisplaynameFormat: 'x' }", []), ("version: 1.0.0", "eventGroupingSettings: { aggregationKind: Both }", ["VR0050"]),
-        ("version: 1.0.0", "suppressionEnabled: true", ["VR0020"]), ("version: 1.0.0", "suppressionEnabled: false\nsuppressionDuration: 5h", []),
-        ("version: 1.0.0", "startTimeUtc: soon", ["VR0024"]), ("version: 1.0.0", "properties: { a: 1 }", ["VR0003", "VR0004"]), ("version: 1.0.0", "tags: null\nstatus: Available", []),
-    ] as [(String, String, [String])])
+    @Test(
+        arguments: [
+            ("kind: Scheduled", "kind: scheduled", []), ("kind: Scheduled\n", "\n", []), ("severity: Medium", "severity: HIGH", []),
+            ("kind: Scheduled", "kind: Fusion", ["VR0016"]), ("severity: Medium", "severity: Urgent", ["VR0018"]),
+            ("severity: Medium\n", "", ["VR0019"]),
+            ("id: 19bb731e-bbe8-472d-a589-71197cc3ab10\n", "", ["VR0010"]), ("id: 19bb731e-", "id: x-", ["VR0011"]),
+            ("name: A rule\n", "", ["VR0012"]),
+            ("queryFrequency: 15m\n", "", ["VR0020"]), ("queryFrequency: 15m", "queryFrequency: soon", ["VR0025"]),
+            ("queryFrequency: 15m", "queryFrequency: 1m", ["VR0026"]),
+            ("queryPeriod: 1h", "queryPeriod: 15d", ["VR0022", "VR0026"]), ("queryPeriod: 1h", "queryPeriod: 10m", ["VR0021"]),
+            ("queryPeriod: 1h", "queryPeriod: 2d", ["VR0022"]),
+            ("queryFrequency: 15m", "queryFrequency: 00:15:00", []), ("queryPeriod: 1h", "queryPeriod: PT1H", []),
+            ("triggerOperator: gt", "triggerOperator: GreaterThan", []), ("triggerOperator: gt", "triggerOperator: above", ["VR0027"]),
+            ("triggerThreshold: 0", "triggerThreshold: -1", ["VR0028"]), ("triggerThreshold: 0", "triggerThreshold: 10001", ["VR0028"]),
+            ("triggerThreshold: 0", "triggerThreshold: many", ["VR0028"]),
+            ("- CredentialAccess", "- CommandandControl\n  - CredentialAccess", []),
+            ("- CredentialAccess", "- Sorcery\n  - CredentialAccess", ["VR0030"]),
+            ("T1110.003", "T1110.3", ["VR0031"]), ("T1110.003", "T9999", ["VR0032"]), ("T1110.003", "T1485", ["VR0033"]),
+            ("T1110.003", "T1026", ["VR0035"]),
+            ("entityType: IP", "entityType: Ip", []), ("entityType: IP", "entityType: Address", ["VR0042"]),
+            ("identifier: Address", "identifier: address", []),
+            ("identifier: Address", "identifier: Range", ["VR0044"]), ("columnName: IPAddress", "columnName: IP Address", ["VR0045"]),
+            ("columnName: IPAddress", "column: IPAddress", ["VR0043", "VR0047"]),
+            ("version: 1.0.0", "version: one", ["VR0051"]), ("version: 1.0.0", "colour: red", ["VR0003"]),
+            ("name: A rule", "name: A rule\nNAME: B", ["VR0002"]),
+            ("version: 1.0.0", "customDetails: { 1a: b }", ["VR0062"]), ("version: 1.0.0", "customDetails: [a]", ["VR0060"]),
+            ("version: 1.0.0", "customDetails: { aaaaaaaaaaaaaaaaaaaaa: b }", ["VR0062"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDisplayNameFormat: '{{a}}{{b}}{{c}}{{d}}' }", ["VR0074"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertnameFormat: x }", ["VR0072"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDisplaynameFormat: 'x' }", []),
+            ("version: 1.0.0", "eventGroupingSettings: { aggregationKind: Both }", ["VR0050"]),
+            ("version: 1.0.0", "suppressionEnabled: true", ["VR0020"]),
+            ("version: 1.0.0", "suppressionEnabled: false\nsuppressionDuration: 5h", []),
+            ("version: 1.0.0", "startTimeUtc: soon", ["VR0024"]), ("version: 1.0.0", "properties: { a: 1 }", ["VR0003", "VR0004"]),
+            ("version: 1.0.0", "tags: null\nstatus: Available", []),
+        ] as [(String, String, [String])])
     func findings(old: String, new: String, expected: [String]) {
         let loaded = decode(changed(old, new))
         #expect(codes(loaded).sorted() == expected)
@@ -127,7 +147,8 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
     }
 
     @Test func nrtRulesHaveNoSchedule() throws {
-        let text = base.replacingOccurrences(of: "kind: Scheduled", with: "kind: NRT").replacingOccurrences(of: "queryFrequency: 15m\nqueryPeriod: 1h\ntriggerOperator: gt\ntriggerThreshold: 0\n", with: "")
+        let text = base.replacingOccurrences(of: "kind: Scheduled", with: "kind: NRT").replacingOccurrences(
+            of: "queryFrequency: 15m\nqueryPeriod: 1h\ntriggerOperator: gt\ntriggerThreshold: 0\n", with: "")
         let loaded = try #require(decode(text))
         #expect(loaded.findings.isEmpty)
         let rule = try #require(loaded.rule)
@@ -138,12 +159,15 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
     @Test func revokedTechniquesAreMapped() throws {
         let rule = try #require(decode(changed("T1110.003", "T1086"))?.rule)
         #expect(rule.techniques == ["T1059.001"] || rule.techniques == ["T1086"])
-        let v19 = try #require(decode(base.replacingOccurrences(of: "CredentialAccess", with: "Stealth").replacingOccurrences(of: "T1110.003", with: "T1684"))?.rule)
+        let v19 = try #require(
+            decode(base.replacingOccurrences(of: "CredentialAccess", with: "Stealth").replacingOccurrences(of: "T1110.003", with: "T1684"))?
+                .rule)
         #expect(v19.tactics == ["Stealth"] && v19.techniques == ["T1684"])
     }
 
     @Test(arguments: [
-        ("query: |\n  SigninLogs", 15, 3), ("query: |-\n\n\n    SigninLogs", 17, 5), ("query: 'SigninLogs'\n#", 14, 9), ("query: SigninLogs\n#", 14, 8),
+        ("query: |\n  SigninLogs", 15, 3), ("query: |-\n\n\n    SigninLogs", 17, 5), ("query: 'SigninLogs'\n#", 14, 9),
+        ("query: SigninLogs\n#", 14, 8),
     ])
     func queriesArePlaced(form: String, line: Int, column: Int) throws {
         var text = changed("query: |\n  SigninLogs\n  | where ResultType == 0\n", form + "\n")
@@ -164,7 +188,8 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
     }
 
     @Test(arguments: [
-        ("a: [1", "VR0009"), ("a: 1\na: 2\nquery: T", "VR0009"), ("- 1", "VR0001"), ("just text", "VR0001"), ("\u{1}", "VR0009"), ("a: *b", "VR0009"),
+        ("a: [1", "VR0009"), ("a: 1\na: 2\nquery: T", "VR0009"), ("- 1", "VR0001"), ("just text", "VR0001"), ("\u{1}", "VR0009"),
+        ("a: *b", "VR0009"),
         ("resources: []\n$schema: x", "VR0004"),
     ])
     func unreadable(text: String, code: String) {
@@ -188,7 +213,8 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
 
     /// A star or an ampersand that is no alias or anchor.
     @Test(arguments: [
-        "description: 'a *b* & c &d'", "description: |\n  * a\n  *b\n  - *c\n  &d", "description: >\n  x\n\n  *y", "description: a &b and *b", "description: \"[*a, *b] &c\"", "tags: ['*a', a*b, \"&c\"]",
+        "description: 'a *b* & c &d'", "description: |\n  * a\n  *b\n  - *c\n  &d", "description: >\n  x\n\n  *y",
+        "description: a &b and *b", "description: \"[*a, *b] &c\"", "tags: ['*a', a*b, \"&c\"]",
         "description: a # [*a]", "# *a\ndescription: x",
     ])
     func starsInTextAreNone(field: String) {
@@ -197,7 +223,9 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
     }
 
     @Test func deepNestingIsRefused() {
-        for text in [String(repeating: "[", count: 50_000), String(repeating: "{a: ", count: 50_000), String(repeating: "- ", count: 50_000) + "x"] {
+        for text in [
+            String(repeating: "[", count: 50_000), String(repeating: "{a: ", count: 50_000), String(repeating: "- ", count: 50_000) + "x",
+        ] {
             #expect(codes(RuleLoader.decode(text, file: "R.yaml").first) == ["VR0009"])
         }
     }
@@ -214,7 +242,8 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
 
     @Test func foldersAreSearchedInOrder() throws {
         let root = try folder([
-            "b.yaml": changed("19bb", "2222"), "a/z.yml": changed("19bb", "3333"), "a.test.yaml": "cases: []", "c.yaml": "colour: red\n", "d.txt": base, ".hidden.yaml": base,
+            "b.yaml": changed("19bb", "2222"), "a/z.yml": changed("19bb", "3333"), "a.test.yaml": "cases: []", "c.yaml": "colour: red\n",
+            "d.txt": base, ".hidden.yaml": base,
             "e.json": "{}",
         ])
         defer { try? FileManager.default.removeItem(atPath: root) }
@@ -234,7 +263,9 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
     }
 
     @Test func unreadableFilesDoNotStopTheOthers() throws {
-        let root = try folder(["a.yaml": base, "big.yaml": base + "# " + String(repeating: "x", count: RuleLoader.maximumFileBytes), "c.yaml": "a: [1"])
+        let root = try folder([
+            "a.yaml": base, "big.yaml": base + "# " + String(repeating: "x", count: RuleLoader.maximumFileBytes), "c.yaml": "a: [1",
+        ])
         defer { try? FileManager.default.removeItem(atPath: root) }
         try Data([0x69, 0x64, 0x3A, 0x20, 0xFF, 0xFE]).write(to: URL(fileURLWithPath: root + "/bytes.yaml"))
         let loaded = RuleLoader.load([root, root + "/missing.yaml"])
