@@ -10,7 +10,7 @@ public struct BinderOptions: Sendable {
     public var operatorLimit: Int
 
     public init(
-        fold: (@Sendable (String, [Value]) -> Value?)? = nil, parameters: [String: Value] = [:], operatorLimit: Int = 20_000
+        fold: (@Sendable (String, [Value]) -> Value?)? = nil, parameters: [String: Value] = [:], operatorLimit: Int = 600
     ) {
         self.fold = fold
         self.parameters = parameters

@@ -92,56 +92,29 @@ public enum RuleLoader {
 
     /// The rules of one file's text.
     public static func decode(_ text: String, file: String, explicit: Bool = true) -> [LoadedRule] {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        // Aliases can blow a small file up beyond all memory, and no rule needs them.
-        if let line = lines.firstIndex(where: { hasAlias($0) }) {
-            return [
-                LoadedRule(
-                    file: file, text: text, rule: nil,
-                    findings: [
-                        RuleFinding(
-                            .error, "VR0009", "YAML aliases are not read in rules", line: line + 1, column: 1, mend: "write the value out")
-                    ], name: file)
-            ]
+        // By bytes: Swift takes CR LF for one character, which is no line feed.
+        let lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map { Substring($0) }
+        let nodes: [Node]
+        do {
+            nodes = try YAMLText.documents(text)
+        } catch {
+            let finding = RuleFinding(
+                .error, "VR0009", "not YAML: \(error.message)", line: error.line, column: error.column, mend: error.mend)
+            return [LoadedRule(file: file, text: text, rule: nil, findings: [finding], name: file)]
         }
         var out: [LoadedRule] = []
-        do {
-            for node in try Yams.compose_all(yaml: text) {
-                guard let map = node.mapping else {
-                    if explicit { out.append(refused(file, "VR0001", "the document is no map of rule fields", text: text)) }
-                    continue
-                }
-                let keys = Set(map.compactMap { $0.key.string?.lowercased() })
-                if !explicit, keys.isDisjoint(with: ["query", "id", "properties", "resources"]) { continue }
-                var decoder = RuleDecoder(lines: lines)
-                let rule = decoder.decode(node, file: file)
-                let name = rule?.name ?? map.first { $0.key.string?.lowercased() == "name" }?.value.string ?? file
-                out.append(LoadedRule(file: file, text: text, rule: rule, findings: decoder.findings, name: name))
+        for node in nodes {
+            guard let map = node.mapping else {
+                if explicit { out.append(refused(file, "VR0001", "the document is no map of rule fields", text: text)) }
+                continue
             }
-        } catch let e as YamlError {
-            var line = 1
-            var column = 1
-            var message = "\(e)"
-            if case .scanner(_, let problem, let mark, _) = e { (message, line, column) = (problem, mark.line, mark.column) }
-            if case .parser(_, let problem, let mark, _) = e { (message, line, column) = (problem, mark.line, mark.column) }
-            out.append(
-                LoadedRule(
-                    file: file, text: text, rule: nil,
-                    findings: [RuleFinding(.error, "VR0009", "not YAML: \(message)", line: line, column: column)], name: file))
-        } catch {
-            out.append(refused(file, "VR0009", "not YAML: \(error)", text: text))
+            let keys = Set(map.compactMap { $0.key.string?.lowercased() })
+            if !explicit, keys.isDisjoint(with: ["query", "id", "properties", "resources"]) { continue }
+            var decoder = RuleDecoder(lines: lines)
+            let rule = decoder.decode(node, file: file)
+            let name = rule?.name ?? map.first { $0.key.string?.lowercased() == "name" }?.value.string ?? file
+            out.append(LoadedRule(file: file, text: text, rule: rule, findings: decoder.findings, name: name))
         }
         return out
-    }
-
-    /// `key: *name` or `- *name`.
-    private static func hasAlias(_ line: Substring) -> Bool {
-        var rest = line.drop { $0 == " " }
-        while rest.hasPrefix("- ") { rest = rest.dropFirst(2).drop { $0 == " " } }
-        if rest.hasPrefix("*"), rest.dropFirst().first.map({ $0.isLetter || $0.isNumber }) ?? false, !rest.contains(" ") { return true }
-        guard let colon = rest.firstIndex(of: ":"), rest[..<colon].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" || $0 == "<" })
-        else { return false }
-        let value = rest[rest.index(after: colon)...].drop { $0 == " " }
-        return value.hasPrefix("*") && (value.dropFirst().first.map { $0.isLetter || $0.isNumber } ?? false) && !value.contains(" ")
     }
 }

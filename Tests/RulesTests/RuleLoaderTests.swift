@@ -203,7 +203,10 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
         (0..<30).map { "a\($0): &a\($0) [\($0 == 0 ? "x" : "*a\($0 - 1), *a\($0 - 1)")]\n" }.joined() + base,
         (0..<60).map { "a\($0): &a\($0) [\($0 == 0 ? "x" : "*a\($0 - 1), *a\($0 - 1)")]\n" }.joined() + "? *a59\n: 1\n? *a58\n: 2\n" + base,
         "a: &a {k: v}\nb: {<<: *a}\n" + base, "a: &a [1]\r\nb: [*a]\r\n" + base.replacingOccurrences(of: "\n", with: "\r\n"),
-        "- &a x\n- *a\n", "a: !!str &a x\nb: !!str *a\n", "a: &a x\nb: \"q\"\nc: { d: *a}\n",
+        "- &a x\n- *a\n", "a: &a x\nb: >-  # remark\n  text *c\nd: *a\n", "a: !!str &a x\nb: !!str *a\n",
+        "a: &a x\nb: \"q\"\nc: { d: *a}\n",
+        "a: &a x\nb:\n  - c: |\n      text\n    d: *a\n", "a: &a x\nb: 'it''s'\nc: [1,\n  *a]\n", "a: &a x\nb: plain\n\nc:\n  *a\n",
+        "--- &a x\n--- *a\n", "a: &a x\n- - ? *a\n", "a: &a x\nb: {\"k\":*a}\n",
     ])
     func aliasesAreRefused(text: String) {
         let loaded = RuleLoader.decode(text, file: "R.yaml")
@@ -216,6 +219,9 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
         "description: 'a *b* & c &d'", "description: |\n  * a\n  *b\n  - *c\n  &d", "description: >\n  x\n\n  *y",
         "description: a &b and *b", "description: \"[*a, *b] &c\"", "tags: ['*a', a*b, \"&c\"]",
         "description: a # [*a]", "# *a\ndescription: x",
+        "description: a [b\n  *c and {d", "description: x\n  - *y\n  > *z", "description: a] *b} , *c",
+        "tags: [a - *b, 'it''s *c', \"\\\" *d\"]", "tags:\n- \"a\n  *b\"\n- x: |\n    *c\n  y: d",
+        "tags: [ab,\n  c\n  *d]", "description: http://a/*b", "tags: [a:*b]",
     ])
     func starsInTextAreNone(field: String) {
         let text = changed("description: |\n  'Something happened.'", field)
@@ -227,6 +233,36 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
             String(repeating: "[", count: 50_000), String(repeating: "{a: ", count: 50_000), String(repeating: "- ", count: 50_000) + "x",
         ] {
             #expect(codes(RuleLoader.decode(text, file: "R.yaml").first) == ["VR0009"])
+        }
+    }
+
+    /// Damaged files give rules or findings, never nothing and never a crash.
+    @Test func damagedFilesAreTold() {
+        var state: UInt64 = 7
+        func below(_ n: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int((state >> 33) % UInt64(max(1, n)))
+        }
+        let spice = [
+            "[", "]", "{", "}", "'", "\"", "|", ">", ": ", "- ", "&a ", "*a", "\n", "\r\n", "  ", "#", "? ", "---\n", "!!str ", "\t", "é",
+            "\u{1}",
+        ]
+        for _ in 0..<1500 {
+            var text = Array(base.unicodeScalars)
+            for _ in 0...below(4) {
+                let at = below(text.count)
+                switch below(3) {
+                case 0: text.removeSubrange(at..<min(text.count, at + 1 + below(12)))
+                case 1: text.insert(contentsOf: Array(spice[below(spice.count)].unicodeScalars), at: at)
+                default: text.swapAt(at, below(text.count))
+                }
+            }
+            var source = ""
+            source.unicodeScalars.append(contentsOf: text)
+            let loaded = RuleLoader.decode(source, file: "R.yaml")
+            #expect(!loaded.isEmpty, "\(source)")
+            #expect(loaded.allSatisfy { $0.rule != nil || !$0.findings.isEmpty })
+            #expect(loaded.allSatisfy { $0.findings.allSatisfy { $0.line >= 1 && $0.column >= 1 } })
         }
     }
 
