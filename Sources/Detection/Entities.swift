@@ -107,9 +107,9 @@ struct EntityMapper: Sendable {
     }
 }
 
-/// Text of a cell as alerts show it: strings and dynamic strings bare, everything else as KQL's `tostring`, null as "".
-enum CellText {
-    static func text(_ v: Value) -> String {
+/// Text of a cell as alerts and hunts show it: strings and dynamic strings bare, everything else as KQL's `tostring`, null as "".
+public enum CellText {
+    public static func text(_ v: Value) -> String {
         switch v {
         case .null: ""
         case .bool(let b): b ? "true" : "false"

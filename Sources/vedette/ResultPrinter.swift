@@ -1,4 +1,5 @@
 import Columnar
+import Detection
 import KQL
 
 /// Prints the rows of a hunt.
@@ -18,7 +19,7 @@ final class ResultPrinter {
     func add(_ batch: Batch) {
         for r in 0..<batch.count {
             switch format {
-            case .table: rows.append(batch.columns.map { ResultPrinter.text($0.value(r)) })
+            case .table: rows.append(batch.columns.map { CellText.text($0.value(r)) })
             case .json:
                 if !started { begin() }
                 buffer += count > 0 ? ",[" : "["
@@ -36,7 +37,7 @@ final class ResultPrinter {
                     started = true
                     buffer += columns.map { ResultPrinter.quoted($0.name) }.joined(separator: ",") + "\r\n"
                 }
-                buffer += batch.columns.map { ResultPrinter.quoted(ResultPrinter.text($0.value(r))) }.joined(separator: ",") + "\r\n"
+                buffer += batch.columns.map { ResultPrinter.quoted(CellText.text($0.value(r))) }.joined(separator: ",") + "\r\n"
             }
             count += 1
             if buffer.utf8.count > 1 << 16 { flush() }
@@ -83,24 +84,6 @@ final class ResultPrinter {
             ? "\"" + s.replacing("\"", with: "\"\"") + "\"" : s
     }
 
-    /// A cell as text; null is empty.
-    static func text(_ v: Value) -> String {
-        switch v {
-        case .null: ""
-        case .bool(let b): b ? "true" : "false"
-        case .int(let i): String(i)
-        case .long(let i): String(i)
-        case .real(let d): KustoNumber.real(d, wholeSuffix: false)
-        case .decimal(let d): d.description
-        case .string(let s): s
-        case .datetime(let t): KustoTime.isoString(t)
-        case .timespan(let t): KustoTime.timespanString(t)
-        case .guid(let g): guid(g)
-        case .dynamic(.string(let s)): s
-        case .dynamic(let d): JSONText.compact(d)
-        }
-    }
-
     /// A cell of the REST v1 shape: bool as true/false, dynamic as its value, times as text.
     static func rest(_ v: Value) -> String {
         switch v {
@@ -112,7 +95,7 @@ final class ResultPrinter {
         case .dynamic(let d): return JSONText.compact(d)
         default:
             var out = ""
-            JSONText.appendQuoted(text(v), to: &out)
+            JSONText.appendQuoted(CellText.text(v), to: &out)
             return out
         }
     }
@@ -125,13 +108,7 @@ final class ResultPrinter {
         case .long(let i): .long(i)
         case .real(let d): .real(d)
         case .dynamic(let d): d
-        default: .string(text(v))
+        default: .string(CellText.text(v))
         }
-    }
-
-    static func guid(_ g: UInt128) -> String {
-        let hex = String(g, radix: 16)
-        let h = Array(String(repeating: "0", count: 32 - hex.utf8.count) + hex)
-        return String(h[0..<8]) + "-" + String(h[8..<12]) + "-" + String(h[12..<16]) + "-" + String(h[16..<20]) + "-" + String(h[20..<32])
     }
 }
