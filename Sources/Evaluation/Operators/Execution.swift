@@ -104,6 +104,19 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
     /// Runs a plan node; returns false if `emit` wanted no more rows.
     @discardableResult
     func run(_ plan: Plan, _ environment: Environment, _ emit: (Batch) throws -> Bool) throws -> Bool {
+        try withoutActuallyEscaping(emit) { try dispatch(plan, environment, Receiver(emit: $0)) }
+    }
+
+    /// Carries a closure as an object. Operators call `run` with closures that call `run` again: handed on as closures, the optimiser of
+    /// Swift 6.3 specialises the operators for every chain of them, without end.
+    private final class Receiver {
+        let emit: (Batch) throws -> Bool
+        init(emit: @escaping (Batch) throws -> Bool) { self.emit = emit }
+    }
+
+    @inline(never)
+    private func dispatch(_ plan: Plan, _ environment: Environment, _ receiver: Receiver) throws -> Bool {
+        let emit = receiver.emit
         switch plan.kind {
         case .table(let name): return try table(plan, name, [], emit)
         case .rows(let rows): return try literalRows(plan, rows, emit)
