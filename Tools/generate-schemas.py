@@ -17,6 +17,21 @@ CODES = {
 }
 WIDTH = 124
 FILES = 3
+# Columns that the catalogue leaves out. Key Vault's audit events carry the caller's token claims, which ingestion flattens to one column
+# a claim; rules name the caller by them.
+SUPPLEMENT = {
+    "AzureDiagnostics": {
+        "identity_claim_http_schemas_microsoft_com_identity_claims_objectidentifier_g": "guid",
+        "identity_claim_http_schemas_microsoft_com_identity_claims_scope_s": "string",
+        "identity_claim_http_schemas_xmlsoap_org_ws_2005_05_identity_claims_name_s": "string",
+        "identity_claim_http_schemas_xmlsoap_org_ws_2005_05_identity_claims_upn_s": "string",
+        "identity_claim_idtyp_s": "string",
+        "identity_claim_oid_g": "guid",
+        "identity_claim_scp_s": "string",
+        "identity_claim_upn_s": "string",
+        "identity_claim_xms_mirid_s": "string",
+    },
+}
 
 
 def wrapped(words):
@@ -43,6 +58,11 @@ def main():
             if row["type"] not in CODES:
                 sys.exit(f"{row['table']}.{row['column']}: unknown type {row['type']}")
             columns[row["column"]] = CODES[row["type"]]
+    for name, columns in SUPPLEMENT.items():
+        for column, kind in columns.items():
+            if column in tables.setdefault(name, {}):
+                sys.exit(f"{name}.{column} is in the catalogue and in the supplement")
+            tables[name][column] = CODES[kind]
 
     names = sorted(tables)
     blocks = []

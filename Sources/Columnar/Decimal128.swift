@@ -11,11 +11,17 @@ public struct Decimal128: Sendable, Hashable, Comparable {
         var m = mantissa
         var e = exponent
         let limit = Decimal128.limit
-        while m >= limit || m <= -limit {
-            let digit = m % 10
-            m /= 10
-            if digit >= 5 { m += 1 } else if digit <= -5 { m -= 1 }
+        // One rounding over all the digits that go: rounding digit by digit would carry 0.45 up to 1.
+        var divisor: Int128 = 1
+        while m / divisor >= limit || m / divisor <= -limit {
+            divisor *= 10
             e += 1
+        }
+        if divisor > 1 {
+            let (quotient, rest) = m.quotientAndRemainder(dividingBy: divisor)
+            m = quotient
+            if rest.magnitude >= (divisor / 2).magnitude { m += rest < 0 ? -1 : 1 }
+            // All nines have become the limit itself, which loses its zeros below.
         }
         if m == 0 {
             e = 0

@@ -85,7 +85,7 @@ public enum JSONText {
 
 /// Printing of numbers as Kusto's engine prints them (.NET "R" form).
 public enum KustoNumber {
-    /// Shortest round-trip digits; plain notation for exponents -5...14 and scientific (`1E+15`, `1E-05`) outside, as .NET does.
+    /// Shortest round-trip digits; plain notation for exponents -4...14 and scientific (`1E+15`, `1E-05`) outside, as .NET does.
     public static func real(_ v: Double, wholeSuffix: Bool) -> String {
         if v.isNaN { return "NaN" }
         if v.isInfinite { return v < 0 ? "-Infinity" : "Infinity" }
@@ -118,7 +118,7 @@ public enum KustoNumber {
         let d = String(decoding: digits, as: UTF8.self)
         let sign = v < 0 ? "-" : ""
         let scientific = pointAt - 1
-        if scientific >= 15 || scientific < -5 {
+        if scientific >= 15 || scientific < -4 {
             let magnitude = String(abs(scientific))
             let e = (scientific < 0 ? "-" : "+") + (magnitude.utf8.count < 2 ? "0" + magnitude : magnitude)
             return sign + String(d.prefix(1)) + (d.utf8.count > 1 ? "." + d.dropFirst() : "") + "E" + e
@@ -175,7 +175,7 @@ struct JSONParser {
     private mutating func object(depth: Int) -> Dynamic? {
         position += 1
         var members: [Dynamic.Member] = []
-        var places: [String: Int] = [:]
+        var places: [ByteKey: Int] = [:]
         skipBlanks()
         if eat(0x7D) { return .object([]) }
         while true {
@@ -185,10 +185,10 @@ struct JSONParser {
             guard eat(0x3A) else { return nil }
             skipBlanks()
             guard let v = value(depth: depth + 1) else { return nil }
-            if let place = places[key] {
+            if let place = places[ByteKey(key)] {
                 members[place].value = v
             } else {
-                places[key] = members.count
+                places[ByteKey(key)] = members.count
                 members.append(Dynamic.Member(key, v))
             }
             skipBlanks()

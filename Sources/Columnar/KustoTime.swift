@@ -156,8 +156,18 @@ public enum KustoTime {
         return text.withUTF8 { parseISO(UnsafeRawBufferPointer($0)) }
     }
 
+    /// As ``isoString(_:)`` without the fraction's trailing zeros, and without a fraction of zero: a datetime cell of Kusto's REST results
+    /// (`2014-01-01T01:01:01Z`, `2018-04-30T12:25:11.0778Z`).
+    public static func restString(_ ticks: Int64) -> String {
+        var text = isoString(ticks).utf8.dropLast()
+        while text.last == 0x30 { text = text.dropLast() }
+        if text.last == 0x2E { text = text.dropLast() }
+        return String(Substring(text)) + "Z"
+    }
+
     /// Parses a .NET timespan `[-][d.]hh:mm[:ss[.fffffff]]` (hours at most 23 when days or a second colon are given), or a bare integer
-    /// number of days, as Kusto's `totimespan` of a string does. Nil for anything else.
+    /// number of days, as Kusto's `totimespan` of a string does. Nil for anything else, and for what 64 bits of ticks do not hold (a little
+    /// more than 10,675,199 days).
     public static func parseTimespan(_ text: some StringProtocol) -> Int64? {
         var s = Array(text.utf8)[...]
         while let f = s.first, f == 0x20 { s.removeFirst() }
@@ -167,42 +177,45 @@ public enum KustoTime {
             negative = true
             s.removeFirst()
         }
-        func int(_ part: ArraySlice<UInt8>) -> Int64? {
+        func int(_ part: ArraySlice<UInt8>) -> UInt64? {
             guard !part.isEmpty, part.count <= 12 else { return nil }
-            var v: Int64 = 0
+            var v: UInt64 = 0
             for c in part {
                 guard c >= 0x30, c <= 0x39 else { return nil }
-                v = v * 10 + Int64(c - 0x30)
+                v = v * 10 + UInt64(c - 0x30)
             }
             return v
         }
-        var total: Int64 = 0
+        func span(_ n: UInt64, _ unit: Int64) -> UInt64 { n * UInt64(unit) }
+        // Days are bounded below, so the sum stays far from the end of 64 unsigned bits; whether it fits signed ones is seen at the end.
+        let mostDays: UInt64 = 10_675_199
+        var total: UInt64 = 0
         let parts = s.split(separator: 0x3A, omittingEmptySubsequences: false)
         if parts.count == 1 {
-            guard let days = int(s), days <= 10_675_199 else { return nil }
-            total = days * ticksPerDay
+            guard let days = int(s), days <= mostDays else { return nil }
+            total = span(days, ticksPerDay)
         } else {
             guard parts.count == 2 || parts.count == 3 else { return nil }
             var hoursPart = parts[0]
             if let dot = hoursPart.firstIndex(of: 0x2E) {
-                guard let days = int(hoursPart[..<dot]), days <= 10_675_199 else { return nil }
-                total += days * ticksPerDay
+                guard let days = int(hoursPart[..<dot]), days <= mostDays else { return nil }
+                total += span(days, ticksPerDay)
                 hoursPart = hoursPart[(dot + 1)...]
             }
             guard let h = int(hoursPart), h <= 23, let m = int(parts[1]), m <= 59 else { return nil }
-            total += h * ticksPerHour + m * ticksPerMinute
+            total += span(h, ticksPerHour) + span(m, ticksPerMinute)
             if parts.count == 3 {
                 let sec = parts[2].split(separator: 0x2E, maxSplits: 1, omittingEmptySubsequences: false)
                 guard let whole = int(sec[0]), whole <= 59 else { return nil }
-                total += whole * ticksPerSecond
+                total += span(whole, ticksPerSecond)
                 if sec.count == 2 {
-                    guard !sec[1].isEmpty, sec[1].count <= 7, let f = int(sec[1]) else { return nil }
-                    var scaled = f
-                    for _ in sec[1].count..<7 { scaled *= 10 }
-                    total += scaled
+                    guard !sec[1].isEmpty, sec[1].count <= 7, var fraction = int(sec[1]) else { return nil }
+                    for _ in sec[1].count..<7 { fraction *= 10 }
+                    total += fraction
                 }
             }
         }
-        return negative ? -total : total
+        if negative { return total == Int64.min.magnitude ? .min : Int64(exactly: total).map { -$0 } }
+        return Int64(exactly: total)
     }
 }

@@ -57,6 +57,11 @@ public struct Lineage: Sendable, Hashable {
     /// Up to ten keys, ascending: the five least and the five greatest.
     public private(set) var sample: [RowKey]
 
+    /// Of a row that no leaf row contributed to (a count of nothing, a literal row): neutral in ``merge(_:)``.
+    public static let none = Lineage(
+        least: RowKey(time: .max, hashHigh: .max, hashLow: .max, path: .max), greatest: RowKey(time: .min, hashHigh: 0, hashLow: 0),
+        count: 0, sample: [])
+
     public init(_ key: RowKey) {
         least = key
         greatest = key

@@ -1,6 +1,7 @@
 /// One KQL scalar outside a column: literals, constants, parameters, and results of functions without a columnar kernel.
 ///
 /// A null carries its type. `string` is never null in KQL: the empty string stands for it, so `.null(.string)` is not used.
+/// Equal are values of one type with the same content: strings by bytes (``ByteText``), reals by `==` except that NaN equals itself.
 public enum Value: Sendable, Hashable {
     case null(ScalarType)
     case bool(Bool)
@@ -74,5 +75,39 @@ public enum Value: Sendable, Hashable {
     /// The null of a type; the empty string for `string`, as KQL has no null strings.
     public static func missing(_ type: ScalarType) -> Value {
         type == .string ? .string("") : .null(type)
+    }
+}
+
+extension Value {
+    public static func == (a: Value, b: Value) -> Bool {
+        switch (a, b) {
+        case (.null(let x), .null(let y)): x == y
+        case (.bool(let x), .bool(let y)): x == y
+        case (.int(let x), .int(let y)): x == y
+        case (.long(let x), .long(let y)): x == y
+        case (.real(let x), .real(let y)): x == y || (x.isNaN && y.isNaN)
+        case (.decimal(let x), .decimal(let y)): x == y
+        case (.string(let x), .string(let y)): ByteText.equal(x, y)
+        case (.datetime(let x), .datetime(let y)): x == y
+        case (.timespan(let x), .timespan(let y)): x == y
+        case (.guid(let x), .guid(let y)): x == y
+        case (.dynamic(let x), .dynamic(let y)): x == y
+        default: false
+        }
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(type)
+        switch self {
+        case .null: hasher.combine(false)
+        case .bool(let v): hasher.combine(v)
+        case .int(let v): hasher.combine(v)
+        case .long(let v), .datetime(let v), .timespan(let v): hasher.combine(v)
+        case .real(let v): hasher.combine(v.isNaN ? .nan : v)
+        case .decimal(let v): hasher.combine(v)
+        case .string(let v): ByteText.hash(v, into: &hasher)
+        case .guid(let v): hasher.combine(v)
+        case .dynamic(let v): hasher.combine(v)
+        }
     }
 }

@@ -47,6 +47,8 @@ public struct RuleFigures: Sendable {
     public let id: String
     public let name: String
     public let retainedRows: Int
+    /// Of these, on the disk.
+    public let spilledRows: Int
     public let evidenceBytes: Int
     public let openEpisodes: Int
     public let lateRows: Int
@@ -68,9 +70,14 @@ public final class DetectionEngine {
     public private(set) var ruleSet: RuleSet
     public let options: DetectionOptions
     private var runtimes: [RuleRuntime]
+    private var clockGroups: [ClockGroup] = []
     private let functions: any FunctionCatalog
     /// Least and greatest event time seen, by table.
     private var seen: [String: (least: Int64, greatest: Int64)] = [:]
+    /// Sees the rows of every evaluation of every rule.
+    package var observer: ((TickObservation) -> Void)? {
+        didSet { for r in runtimes { r.observer = observer } }
+    }
     /// Allowed disorder by table, in ticks.
     private let lateness: @Sendable (_ table: String) -> Int64
 
@@ -84,6 +91,7 @@ public final class DetectionEngine {
         self.lateness = lateness
         runtimes = programs.map { RuleRuntime($0, options: options) }
         ruleSet = try DetectionEngine.compile(programs, functions)
+        renewClockGroups()
     }
 
     private static func compile(_ programs: [RuleProgram], _ functions: any FunctionCatalog) throws -> RuleSet {
@@ -98,11 +106,16 @@ public final class DetectionEngine {
         var known: [String: RuleRuntime] = [:]
         for r in runtimes { known[r.program.fingerprint] = r }
         runtimes = programs.map { known[$0.fingerprint] ?? RuleRuntime($0, options: options) }
+        for r in runtimes { r.observer = observer }
+        renewClockGroups()
         // A kept runtime holds the legs of its own program, whose column identities it was built with.
         self.programs = runtimes.map(\.program)
         ruleSet =
             self.programs.map(\.fingerprint) == programs.map(\.fingerprint) ? try DetectionEngine.compile(self.programs, functions) : set
     }
+
+    /// Stands for every table in ``observe(table:least:greatest:)``: how far logs reach does not depend on what rules read.
+    public static let allTables = ""
 
     /// Notes the event times of a chunk's rows, whether they matched or not.
     public func observe(table: String, least: Int64, greatest: Int64) {
@@ -114,13 +127,22 @@ public final class DetectionEngine {
     public var highestTime: Int64? { seen.values.map(\.greatest).max() }
     public var lowestTime: Int64? { seen.values.map(\.least).min() }
 
+    /// Records of the last ``accept(_:)`` that are older than everything retained.
+    public private(set) var late: [LateRow] = []
+
     /// Takes survivors. Alerts come at once only for stateless rules and rows older than everything retained.
     public func accept(_ survivors: [SurvivorRows]) -> [AlertEvent] {
         var events: [AlertEvent] = []
-        for s in survivors where runtimes.indices.contains(s.matches.leg.rule) {
-            events += runtimes[s.matches.leg.rule].accept(leg: s.matches.leg.leg, rows: s.matches.rows, raw: s.raw)
+        var refusals: [LateRow.Refusal] = []
+        for (i, s) in survivors.enumerated() where runtimes.indices.contains(s.matches.leg.rule) {
+            let runtime = runtimes[s.matches.leg.rule]
+            events += runtime.accept(leg: s.matches.leg.leg, rows: s.matches.rows, raw: s.raw)
+            if !runtime.refused.isEmpty {
+                refusals.append(LateRow.Refusal(survivors: i, program: runtime.program, keys: runtime.refused))
+            }
         }
-        shed()
+        late = refusals.isEmpty ? [] : LateRow.collect(refusals, of: survivors)
+        if !survivors.isEmpty { shed() }
         return events
     }
 
@@ -135,34 +157,62 @@ public final class DetectionEngine {
         }
     }
 
-    private func earliest(_ p: RuleProgram) -> Int64? { p.tables.compactMap { seen[$0]?.least }.min() ?? seen.values.map(\.least).min() }
-    private func lateness(_ p: RuleProgram) -> Int64 { p.tables.map(lateness).max() ?? 0 }
+    /// The least time seen in the rule's own tables: its first tick must not depend on what other tables brought before.
+    private func earliest(_ p: RuleProgram) -> Int64? { p.tables.compactMap { seen[$0]?.least }.min() }
+
+    /// Rules over the same tables share their clock: it is read once for all of them.
+    private struct ClockGroup {
+        let tables: Set<String>
+        let lateness: Int64
+        var runtimes: [RuleRuntime]
+    }
+
+    private func renewClockGroups() {
+        var places: [Set<String>: Int] = [:]
+        clockGroups = []
+        for r in runtimes {
+            let tables = r.program.tables
+            if let p = places[tables] {
+                clockGroups[p].runtimes.append(r)
+            } else {
+                places[tables] = clockGroups.count
+                clockGroups.append(ClockGroup(tables: tables, lateness: tables.map(lateness).max() ?? 0, runtimes: [r]))
+            }
+        }
+    }
 
     /// Finalises ticks that the watermark (a time before which nothing more is expected, by table) has passed by the lateness.
     public func advance(watermark: (_ table: String) -> Int64?) -> [AlertEvent] {
         var events: [AlertEvent] = []
-        for r in runtimes {
-            guard let mark = r.program.tables.compactMap(watermark).min() else { continue }
-            events += r.advance(watermark: mark, lateness: lateness(r.program), earliest: earliest(r.program))
+        for g in clockGroups {
+            guard let mark = g.tables.compactMap(watermark).min() else { continue }
+            let earliest = g.tables.compactMap { seen[$0]?.least }.min()
+            for r in g.runtimes { events += r.advance(watermark: mark, lateness: g.lateness, earliest: earliest) }
         }
         return events
     }
 
     /// Raises what monotone rules can raise before their windows close.
-    public func raiseEarly() -> [AlertEvent] { runtimes.flatMap { $0.raiseEarly(earliest: earliest($0.program)) } }
+    public func raiseEarly() -> [AlertEvent] {
+        var events: [AlertEvent] = []
+        for r in runtimes where r.hasFreshRows { events += r.raiseEarly(earliest: earliest(r.program)) }
+        return events
+    }
 
     /// The input has ended. Without `to`, ticks are finalised up to the first at or after the highest event time.
     public func finish(to: Int64? = nil) -> [AlertEvent] {
         guard let highest = highestTime else { return [] }
         return runtimes.flatMap {
-            $0.finish(through: to ?? highest, isComplete: to != nil, earliest: earliest($0.program))
+            // A rule whose tables never showed up has been silent since the logs began.
+            $0.finish(through: to ?? highest, isComplete: to != nil, earliest: earliest($0.program) ?? lowestTime)
         }
     }
 
     public var figures: [RuleFigures] {
         runtimes.map { r in
             RuleFigures(
-                id: r.program.rule.id, name: r.program.rule.name, retainedRows: r.retainedRows, evidenceBytes: r.rawBytes,
+                id: r.program.rule.id, name: r.program.rule.name, retainedRows: r.retainedRows, spilledRows: r.spilledRows,
+                evidenceBytes: r.rawBytes,
                 openEpisodes: r.openEpisodes, lateRows: r.lateRows, heldTicks: r.heldTicks, suppressedOpenings: r.suppressedOpenings,
                 evaluations: r.evaluations, lastAlert: r.lastAlert, failure: r.failure, incompleteTick: r.incompleteTick)
         }

@@ -14,17 +14,64 @@ public struct RecordHash: Sendable, Hashable {
 
 /// Retained survivors of one leg, in segments as they arrived, with their raw records while the evidence budget lasts.
 struct LegStore {
-    struct Segment {
+    struct Segment: Sendable {
+        fileprivate enum Content: Sendable {
+            case memory(Batch)
+            case spilled(SpilledRows, times: ContiguousArray<Int64>)
+        }
+
         /// Unique within the leg, ascending; the key under which storage keeps it.
         let id: Int64
-        var rows: Batch
-        var least: Int64
-        var greatest: Int64
+        let count: Int
+        fileprivate var content: Content
+        let least: Int64
+        let greatest: Int64
         var raw: [RecordHash: String]
         var rawBytes: Int
+
+        fileprivate init?(id: Int64, rows: Batch, raw: [RecordHash: String]) {
+            guard rows.count > 0, let keys = rows.keys, let least = keys.map(\.time).min(), let greatest = keys.map(\.time).max() else {
+                return nil
+            }
+            self.id = id
+            count = rows.count
+            content = .memory(rows)
+            self.least = least
+            self.greatest = greatest
+            self.raw = raw
+            rawBytes = raw.values.reduce(0) { $0 + $1.utf8.count }
+        }
+
+        var isSpilled: Bool { if case .spilled = content { true } else { false } }
+
+        /// The rows, read back if they were spilled. Throws ``StateError`` if that fails.
+        func rows() throws -> Batch {
+            switch content {
+            case .memory(let rows): rows
+            case .spilled(let piece, _): try piece.read()
+            }
+        }
+
+        /// The rows' event times, in no order. Always at hand.
+        var times: ContiguousArray<Int64> {
+            switch content {
+            case .memory(let rows): ContiguousArray((rows.keys ?? []).lazy.map(\.time))
+            case .spilled(_, let times): times
+            }
+        }
+
+        /// Whether a row's time lies in the closed interval.
+        func hasRow(from: Int64, to: Int64) -> Bool {
+            guard greatest >= from, least <= to else { return false }
+            if least >= from || greatest <= to { return true }
+            switch content {
+            case .memory(let rows): return rows.keys?.contains { $0.time >= from && $0.time <= to } ?? false
+            case .spilled(_, let times): return times.contains { $0 >= from && $0 <= to }
+            }
+        }
     }
 
-    /// More segments than this are merged into one, so that a tick does not walk thousands of tiny batches.
+    /// Of more segments in memory than this, the smaller half is merged into one, so that a tick does not walk thousands of tiny batches.
     static let mergeAbove = 64
 
     private(set) var segments: [Segment] = []
@@ -32,22 +79,17 @@ struct LegStore {
     /// Changes since the last checkpoint.
     private(set) var added: Set<Int64> = []
     private(set) var dropped: Set<Int64> = []
+    /// Segments that the store has in some version.
+    private var saved: Set<Int64> = []
 
-    var rowCount: Int { segments.reduce(0) { $0 + $1.rows.count } }
+    var rowCount: Int { segments.reduce(0) { $0 + $1.count } }
+    var residentRows: Int { segments.reduce(0) { $0 + ($1.isSpilled ? 0 : $1.count) } }
     var rawBytes: Int { segments.reduce(0) { $0 + $1.rawBytes } }
     var earliest: Int64? { segments.map(\.least).min() }
 
     mutating func append(_ rows: Batch, raw: [RecordHash: String]) {
-        guard rows.count > 0, let keys = rows.keys else { return }
-        var least = Int64.max
-        var greatest = Int64.min
-        for k in keys {
-            least = min(least, k.time)
-            greatest = max(greatest, k.time)
-        }
-        add(
-            Segment(
-                id: nextID, rows: rows, least: least, greatest: greatest, raw: raw, rawBytes: raw.values.reduce(0) { $0 + $1.utf8.count }))
+        guard let s = Segment(id: nextID, rows: rows, raw: raw) else { return }
+        add(s)
         if segments.count > LegStore.mergeAbove { merge() }
     }
 
@@ -57,30 +99,66 @@ struct LegStore {
         nextID = max(nextID, s.id) + 1
     }
 
+    /// Each row is merged as often as the number of segments has doubled: large segments, which are the old ones, stay as they are.
     private mutating func merge() {
-        guard let first = segments.first else { return }
-        var builders = first.rows.columns.map { ColumnBuilder($0.type) }
+        let resident = segments.filter { !$0.isSpilled }
+        guard resident.count > LegStore.mergeAbove else { return }
+        let chosen = resident.sorted { ($0.count, $0.id) < ($1.count, $1.id) }.prefix(resident.count / 2 + 1)
+        var builders: [ColumnBuilder] = []
         var keys = ContiguousArray<RowKey>()
+        var lineage: ContiguousArray<Lineage>?
         var raw: [RecordHash: String] = [:]
-        for s in segments {
-            for i in builders.indices { builders[i].append(contentsOf: s.rows.columns[i]) }
-            keys += s.rows.keys ?? []
+        for s in chosen {
+            guard case .memory(let rows) = s.content else { continue }
+            // Not told by the builders: a leg may have no columns at all.
+            if keys.isEmpty {
+                builders = rows.columns.map { ColumnBuilder($0.type) }
+                lineage = rows.lineage == nil ? nil : []
+            }
+            // All segments have lineage or none has: it follows from the leg.
+            if let l = rows.lineage { lineage?.append(contentsOf: l) }
+            for i in builders.indices { builders[i].append(contentsOf: rows.columns[i]) }
+            keys += rows.keys ?? []
             raw.merge(s.raw) { a, _ in a }
         }
-        let merged = Batch(columns: builders.indices.map { builders[$0].finish() }, count: keys.count, keys: keys)
-        for s in segments { drop(s.id) }
-        segments = []
-        append(merged, raw: raw)
+        let merged = Batch(columns: builders.indices.map { builders[$0].finish() }, count: keys.count, keys: keys, lineage: lineage)
+        let gone = Set(chosen.map(\.id))
+        for id in gone { drop(id) }
+        segments.removeAll { gone.contains($0.id) }
+        if let s = Segment(id: nextID, rows: merged, raw: raw) { add(s) }
     }
 
     private mutating func drop(_ id: Int64) {
-        if added.remove(id) == nil { dropped.insert(id) }
+        added.remove(id)
+        if saved.contains(id) { dropped.insert(id) }
     }
 
-    /// Forgets segments that lie wholly before a time.
+    /// Forgets what lies before a time: whole segments, and the rows of a segment in memory if they are more than half of it.
     mutating func expire(before time: Int64) {
         for s in segments where s.greatest < time { drop(s.id) }
         segments.removeAll { $0.greatest < time }
+        for s in segments where s.least < time && (time - s.least) > (s.greatest - s.least) / 2 {
+            guard case .memory(let rows) = s.content, let keys = rows.keys else { continue }
+            let left = ContiguousArray(keys.indices.filter { keys[$0].time >= time }.map { Int32(truncatingIfNeeded: $0) })
+            guard 2 * left.count <= keys.count else { continue }
+            let kept = rows.gather(left)
+            let hashes = Set((kept.keys ?? []).map { RecordHash($0) })
+            drop(s.id)
+            segments.removeAll { $0.id == s.id }
+            if let fresh = Segment(id: nextID, rows: kept, raw: s.raw.filter { hashes.contains($0.key) }) { add(fresh) }
+        }
+    }
+
+    /// The time up to which the oldest segment in memory reaches; nil if there is none.
+    var oldestResident: Int64? { segments.lazy.filter { !$0.isSpilled }.map(\.greatest).min() }
+
+    /// Moves the oldest segment in memory to a file; its raw records stay. Throws ``StateError``, and then nothing has changed.
+    mutating func spillOldest(to file: SpillFile) throws {
+        guard let i = segments.indices.filter({ !segments[$0].isSpilled }).min(by: { segments[$0].greatest < segments[$1].greatest }),
+            case .memory(let rows) = segments[i].content
+        else { return }
+        let times = segments[i].times
+        segments[i].content = .spilled(try file.write(rows), times: times)
     }
 
     /// Gives up the raw records of the oldest segment that has any; the bytes freed.
@@ -102,22 +180,16 @@ struct LegStore {
     }
 
     /// Whether any row's time lies in the closed interval.
-    func hasRows(from: Int64, to: Int64) -> Bool {
-        for s in segments where s.greatest >= from && s.least <= to {
-            if s.least >= from || s.greatest <= to { return true }
-            if let keys = s.rows.keys, keys.contains(where: { $0.time >= from && $0.time <= to }) { return true }
-        }
-        return false
-    }
+    func hasRows(from: Int64, to: Int64) -> Bool { segments.contains { $0.hasRow(from: from, to: to) } }
 
     /// The least row time that is at or after a time.
     func nextTime(atOrAfter time: Int64) -> Int64? {
         var best: Int64?
-        for s in segments where s.greatest >= time {
+        for s in segments where s.greatest >= time && s.least < best ?? .max {
             if s.least >= time {
-                best = min(best ?? .max, s.least)
+                best = s.least
             } else {
-                for k in s.rows.keys ?? [] where k.time >= time { best = min(best ?? .max, k.time) }
+                for t in s.times where t >= time { best = min(best ?? .max, t) }
             }
         }
         return best
@@ -126,15 +198,18 @@ struct LegStore {
     // MARK: Checkpoints
 
     mutating func checkpointed() {
+        saved.formUnion(added)
+        saved.subtract(dropped)
         added = []
         dropped = []
     }
 
-    func encoded(_ id: Int64) -> [UInt8]? {
+    /// A segment as storage keeps it; nil if there is none. Throws ``StateError`` if it was spilled and cannot be read back.
+    func encoded(_ id: Int64) throws -> [UInt8]? {
         guard let s = segments.first(where: { $0.id == id }) else { return nil }
         var w = StateWriter()
-        w.u8(1)
-        w.batch(s.rows)
+        w.u8(2)
+        w.batch(try s.rows())
         w.int(s.raw.count)
         for (h, text) in s.raw.sorted(by: { ($0.key.high, $0.key.low) < ($1.key.high, $1.key.low) }) {
             w.u64(h.high)
@@ -146,7 +221,7 @@ struct LegStore {
 
     mutating func restore(id: Int64, bytes: [UInt8], columns: [BoundColumn]) throws {
         var r = StateReader(bytes)
-        guard try r.u8() == 1 else { throw StateError("segment of an unknown version") }
+        guard try r.u8() == 2 else { throw StateError("segment of an unknown version") }
         let rows = try r.batch()
         guard rows.columns.map(\.type) == columns.map(\.type) else { throw StateError("segment of another schema") }
         var raw: [RecordHash: String] = [:]
@@ -154,9 +229,9 @@ struct LegStore {
             let h = RecordHash(high: try r.u64(), low: try r.u64())
             raw[h] = try r.text()
         }
-        guard let keys = rows.keys, let least = keys.map(\.time).min(), let greatest = keys.map(\.time).max() else { return }
-        segments.append(
-            Segment(id: id, rows: rows, least: least, greatest: greatest, raw: raw, rawBytes: raw.values.reduce(0) { $0 + $1.utf8.count }))
+        guard let s = Segment(id: id, rows: rows, raw: raw) else { return }
+        segments.append(s)
         nextID = max(nextID, id + 1)
+        saved.insert(id)
     }
 }

@@ -9,18 +9,40 @@ import Matcher
 struct MonotoneAnalysis {
     enum Stability: Sendable { case stable, increasing, unstable }
 
+    private let functions: any FunctionCatalog
     private var classes: [ColumnID: Stability] = [:]
 
-    static func isMonotone(_ plan: Plan) -> Bool {
-        var analysis = MonotoneAnalysis()
-        return analysis.grows(plan)
+    private init(functions: any FunctionCatalog) { self.functions = functions }
+
+    /// `groups` are the columns whose values tell alerts apart: one that still changes would take back the alert of its former value.
+    /// Nil: alerts go by the rows' own keys, which have to stay, too.
+    static func isMonotone(_ plan: Plan, groups: [BoundColumn]?, functions: any FunctionCatalog) -> Bool {
+        var analysis = MonotoneAnalysis(functions: functions)
+        guard analysis.grows(plan) else { return false }
+        guard let groups else { return keepsKeys(plan) }
+        return groups.allSatisfy { analysis.classes[$0.id] ?? .stable == .stable }
     }
 
+    /// Whether a result row keeps its row key when others are added.
+    private static func keepsKeys(_ plan: Plan) -> Bool {
+        switch plan.kind {
+        case .table: true
+        case .filter(let p, _), .project(let p, _), .mvExpand(let p, _, _, _, _), .parse(let p, _, _), .sort(let p, _): keepsKeys(p)
+        case .join(.inner, let l, let r, _): keepsKeys(l) && keepsKeys(r)
+        case .join(.leftsemi, let l, _, _): keepsKeys(l)
+        case .join(.rightsemi, _, let r, _): keepsKeys(r)
+        case .union(let branches, _, _): branches.allSatisfy(keepsKeys)
+        default: false
+        }
+    }
+
+    /// Nil: no class fits, because the value depends on other rows or on a plan.
     private func stability(_ e: BoundExpr) -> Stability? {
         switch e.kind {
         case .constant: return .stable
         case .column(let id): return classes[id] ?? .stable
-        case .call(_, let args):
+        case .call(let name, let args):
+            if let f = functions.scalar(name), !f.isRowLocal { return nil }
             var all = Stability.stable
             for a in args {
                 guard let s = stability(a) else { return nil }
@@ -40,7 +62,9 @@ struct MonotoneAnalysis {
     private mutating func acceptable(_ condition: BoundExpr) -> Bool {
         if case .inQuery(let op, let value, let plan) = condition.kind {
             guard op == .isIn || op == .isInIgnoringCase || op == .hasAny, stability(value) == .stable else { return false }
-            return grows(plan)
+            // A value that still changes may leave the list again.
+            guard grows(plan), let first = plan.columns.first else { return false }
+            return classes[first.id] ?? .stable == .stable
         }
         guard let s = stability(condition) else { return false }
         if s == .stable { return true }

@@ -26,7 +26,7 @@ public final class RuleProgram: Sendable {
     /// For each leg, its horizon conditions over the single column `TimeGenerated`.
     let horizons: [[CompiledExpression]]
 
-    public var tables: Set<String> { Set(split.legs.map(\.table)) }
+    public let tables: Set<String>
     public var columns: [BoundColumn] { split.suffix.columns }
 
     init(rule: AnalyticsRule, plan: Plan, nextColumnID: ColumnID, functions: any FunctionCatalog) throws {
@@ -35,18 +35,22 @@ public final class RuleProgram: Sendable {
         let wanted = AlertBuilder.columnNames(rule)
         let needed = Set(plan.columns.filter { wanted.contains($0.name) || (groupIDs?.contains($0.id) ?? false) }.map(\.id))
         split = LegSplitter.split(plan, needed: needed, nextColumnID: nextColumnID, functions: functions)
+        tables = Set(split.legs.map(\.table))
         clock = TickClock(
             anchor: rule.startTime ?? KustoTime.unixEpoch, frequency: rule.queryFrequency, period: rule.queryPeriod)
         let triggersOnEmpty = RuleProgram.triggers(rule, count: 0)
         needsEmptyTicks = triggersOnEmpty || !split.emptyGivesEmpty
         let growing = rule.triggerOperator == .greaterThan || (rule.triggerOperator == .notEqual && rule.triggerThreshold == 0)
-        isMonotone = growing && !triggersOnEmpty && MonotoneAnalysis.isMonotone(split.suffix)
         isRowLocal = RuleProgram.isRowLocal(split.suffix) && split.legs.count == 1 && growing && rule.triggerThreshold == 0
         isBaseline = split.legs.count > 1 && split.legs.contains { $0.horizon.contains(where: RuleProgram.isUpperBound) }
         let columns = split.suffix.columns
         let positions = groupIDs.map { ids in ids.compactMap { id in columns.firstIndex { $0.id == id } } }
         groupColumns = positions.flatMap { $0.isEmpty ? nil : $0 }
         builder = AlertBuilder(rule, columns: columns)
+        // What alerts of this rule are told apart by: nothing, columns, or (nil) also the rows themselves.
+        var groups: [BoundColumn]?
+        if rule.grouping == .singleAlert { groups = [] } else { groups = groupColumns?.map { columns[$0] } }
+        isMonotone = growing && !triggersOnEmpty && MonotoneAnalysis.isMonotone(split.suffix, groups: groups, functions: functions)
         horizons = try split.legs.map { leg in
             guard let time = leg.timeColumn else { return [] }
             let input = [BoundColumn(id: time, name: "TimeGenerated", type: .datetime)]
@@ -138,6 +142,13 @@ public struct RuleCompiler: Sendable {
 
     /// A program, or nil with at least one error. Ranges are offsets into the rule's query.
     public func compile(_ rule: AnalyticsRule) -> (program: RuleProgram?, diagnostics: [Diagnostic]) {
+        // Plans are walked by recursion: as deep as the limits allow, whatever stack the caller has.
+        do { return try LargeStack.run(bytes: 64 << 20) { compileHere(rule) } } catch {
+            return (nil, [Diagnostic(.error, "VK0300", "\(error)", at: SourceRange(0, 0))])
+        }
+    }
+
+    private func compileHere(_ rule: AnalyticsRule) -> (program: RuleProgram?, diagnostics: [Diagnostic]) {
         let tree = SyntaxTree.parse(rule.query)
         let bound = Binder(functions: functions, schemas: schemas, options: BinderOptions(fold: ConstantFolder.fold)).bind(tree)
         var diagnostics = bound.diagnostics
@@ -153,7 +164,7 @@ public struct RuleCompiler: Sendable {
         }
         do {
             let program = try RuleProgram(rule: rule, plan: plan, nextColumnID: bound.nextColumnID, functions: functions)
-            _ = try RuleSet(program.split.legs.map { (LegReference(rule: 0, leg: $0.index), $0) }, functions: functions)
+            for leg in program.split.legs { try RuleSet.check(leg) }
             return (program, diagnostics)
         } catch {
             diagnostics.append(Diagnostic(.error, "VK0300", "\(error)", at: (error as? EvaluationError)?.range ?? plan.range))

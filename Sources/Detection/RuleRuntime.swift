@@ -21,8 +21,11 @@ public struct DetectionOptions: Sendable {
     public var alertsPerTick = 150
     /// Raw records kept for evidence, over all rules.
     public var evidenceBudget = 256 << 20
-    /// Rows that one rule may retain; beyond, it is reported and stops taking rows.
+    /// Rows that one rule may retain in memory; beyond, the oldest are moved to a temporary file.
     public var retainedRowsPerRule = 5_000_000
+    /// Rows that one rule may have in that file; beyond, it is reported and refuses rows.
+    public var spilledRowsPerRule = 50_000_000
+    public var spillDirectory = "/tmp"
     public var limits = EvaluationLimits()
     public init() {}
 }
@@ -51,13 +54,21 @@ final class RuleRuntime {
     private var freshTimes: (least: Int64, greatest: Int64)?
     private var emitted: [String: Emitted] = [:]
     private let fold: EpisodeFold
+    /// Sees the rows of every evaluation.
+    var observer: ((TickObservation) -> Void)?
 
     private(set) var lateRows = 0
+    /// Rows of the last ``accept(leg:rows:raw:)`` whose ticks are all final and forgotten.
+    private(set) var refused: [RowKey] = []
     private(set) var heldTicks = 0
     private(set) var evaluations = 0
     private(set) var lastAlert: Int64?
     private(set) var failure: String?
-    private(set) var isOverBudget = false
+    /// Least and greatest time of rows that were refused.
+    private var gap: (least: Int64, greatest: Int64)?
+    private var spillFile: SpillFile?
+    /// Why rows cannot be moved to the disk.
+    private var spillProblem: String?
     /// Something changed since the last checkpoint.
     private(set) var isDirty = false
     /// The tick whose window had not closed when the input ended.
@@ -83,19 +94,19 @@ final class RuleRuntime {
     var retainedRows: Int { stores.reduce(0) { $0 + $1.rowCount } }
     var openEpisodes: Int { base.open.count }
     var suppressedOpenings: Int { base.suppressedOpenings }
+    /// Rows came since the last look at open ticks.
+    var hasFreshRows: Bool { freshTimes != nil }
     var rawBytes: Int { stores.reduce(0) { $0 + $1.rawBytes } }
 
     // MARK: Input
 
     func accept(leg: Int, rows: Batch, raw: [RecordHash: String]) -> [AlertEvent] {
+        refused = []
         guard stores.indices.contains(leg), let keys = rows.keys else { return [] }
-        guard retainedRows + rows.count <= options.retainedRowsPerRule else {
-            isOverBudget = true
-            failure = "retains more than \(options.retainedRowsPerRule) rows: its conditions let too much through for its period"
-            return []
-        }
+        guard admit(keys) else { return [] }
         isDirty = true
         stores[leg].append(rows, raw: raw)
+        spill()
         var events: [AlertEvent] = []
         for k in keys {
             freshTimes = (min(freshTimes?.least ?? k.time, k.time), max(freshTimes?.greatest ?? k.time, k.time))
@@ -108,14 +119,22 @@ final class RuleRuntime {
                 dirty.insert(tick)
                 tick += program.clock.frequency
             }
-            if program.isRowLocal, last <= baseTick { events += raiseForgotten(tick: first) }
+            if last <= baseTick { refused.append(k) }
+            if program.isRowLocal, last <= baseTick { events += raiseForgotten(ticks: first, last) }
         }
         return events
     }
 
     /// A stateless rule fires for a row however late it is: its tick's state is gone, so the alert stands alone.
-    private func raiseForgotten(tick: Int64) -> [AlertEvent] {
-        guard let result = evaluate(tick, complete: true, earliest: nil, amended: true) else { return [] }
+    private func raiseForgotten(ticks first: Int64, _ last: Int64) -> [AlertEvent] {
+        // The first tick that covers the row and whose horizon lets it through.
+        var tick = first
+        var found: TickResult?
+        while tick <= last, found == nil {
+            found = evaluate(tick, complete: true, earliest: nil, amended: true)
+            if found == nil { tick += program.clock.frequency }
+        }
+        guard let result = found else { return [] }
         let (alerts, _) = fold.fold(EpisodeFold.State(), [(tick, result)])
         return alerts.values.sorted { $0.id < $1.id }.filter { emitted[$0.id] == nil }.map { alert in
             var a = alert
@@ -125,12 +144,52 @@ final class RuleRuntime {
         }
     }
 
+    // MARK: Budget
+
+    /// Whether rows fit into what the rule may retain in memory and on disk. Those that do not are refused, and with them every tick that
+    /// they belong to: a monotone rule's alerts there say that they are incomplete, another rule does not alert.
+    private func admit(_ keys: ContiguousArray<RowKey>) -> Bool {
+        let room = options.retainedRowsPerRule + (canSpill ? options.spilledRowsPerRule : 0)
+        guard retainedRows + keys.count > room else { return true }
+        isDirty = true
+        for k in keys { gap = (min(gap?.least ?? k.time, k.time), max(gap?.greatest ?? k.time, k.time)) }
+        failure =
+            "retains more than \(room) rows and refuses others: its conditions let too much through for its period"
+            + (spillProblem.map { "; \($0)" } ?? "")
+        return false
+    }
+
+    private var canSpill: Bool { spillProblem == nil && options.spilledRowsPerRule > 0 }
+
+    /// Moves the oldest rows to the disk while more are in memory than may be.
+    private func spill() {
+        var resident = stores.reduce(0) { $0 + $1.residentRows }
+        guard canSpill, resident > options.retainedRowsPerRule else { return }
+        let file = spillFile ?? SpillFile(directory: options.spillDirectory)
+        spillFile = file
+        while resident > options.retainedRowsPerRule / 4 * 3 {
+            guard
+                let i = stores.indices.filter({ stores[$0].oldestResident != nil })
+                    .min(by: { stores[$0].oldestResident ?? .max < stores[$1].oldestResident ?? .max })
+            else { return }
+            do { try stores[i].spillOldest(to: file) } catch {
+                spillProblem = "\(error)"
+                return
+            }
+            resident = stores.reduce(0) { $0 + $1.residentRows }
+        }
+    }
+
+    /// Rows that are on the disk.
+    var spilledRows: Int { stores.reduce(0) { $0 + $1.rowCount - $1.residentRows } }
+
     // MARK: Clock
 
-    /// Evaluates every tick that the watermark has passed by `lateness`. `earliest` is the least event time that the rule's tables have seen.
+    /// Evaluates every tick that the watermark has passed by `lateness`: rows of the watermark's own instant may still come, and so may
+    /// rows of a tick that lies there. `earliest` is the least event time that the rule's tables have seen; ticks before it are nobody's.
     func advance(watermark: Int64, lateness: Int64, earliest: Int64?) -> [AlertEvent] {
-        guard let earliest, watermark > Int64.min + lateness else { return [] }
-        let limit = program.clock.last(atOrBefore: watermark - lateness)
+        guard let earliest, watermark > Int64.min + lateness + 1 else { return [] }
+        let limit = program.clock.last(atOrBefore: watermark - lateness - 1)
         if dirty.isEmpty, let final = finalThrough, limit <= final { return [] }
         var changed = false
         for tick in dirty.sorted() {
@@ -139,7 +198,7 @@ final class RuleRuntime {
             changed = true
         }
         dirty = []
-        var next = finalThrough.map { $0 + program.clock.frequency } ?? program.clock.first(atOrAfter: earliest)
+        var next = max(finalThrough.map { $0 + program.clock.frequency } ?? .min, program.clock.first(atOrAfter: earliest))
         while next <= limit {
             if !program.needsEmptyTicks {
                 let from = next - program.clock.period
@@ -153,10 +212,8 @@ final class RuleRuntime {
             changed = true
             next += program.clock.frequency
         }
-        let start = program.clock.first(atOrAfter: earliest) - program.clock.frequency
-        let reached = max(limit, start)
-        if reached > finalThrough ?? .min {
-            finalThrough = reached
+        if limit > finalThrough ?? .min {
+            finalThrough = limit
             isDirty = true
             changed = changed || !base.open.isEmpty || !emitted.isEmpty
         }
@@ -166,15 +223,32 @@ final class RuleRuntime {
         return events
     }
 
+    /// Ticks beyond the last final one that are looked at early. A source far behind the others (a backlog being read) leaves more of
+    /// them open; the alerts of those come when they are final.
+    private static let earlyTicks: Int64 = 64
+
     /// Streaming: raises for ticks whose window has not closed, where the plan is proved monotone.
     func raiseEarly(earliest: Int64?) -> [AlertEvent] {
         guard program.isMonotone, options.mode == .streaming, let fresh = freshTimes else { return [] }
         freshTimes = nil
         let step = program.clock.frequency
-        var tick = max(program.clock.first(atOrAfter: fresh.least), finalThrough.map { $0 + step } ?? .min)
-        let last = program.clock.first(atOrAfter: fresh.greatest)
+        guard let first = program.needsEmptyTicks ? earliest : stores.compactMap(\.earliest).min() else { return [] }
+        // Without gaps from the last final tick on: an episode is known by its first tick, so none before may be left out.
+        var tick = max(finalThrough.map { $0 + step } ?? .min, program.clock.first(atOrAfter: first))
+        let touched = program.clock.first(atOrAfter: fresh.least)
+        let last = min(
+            max(program.clock.first(atOrAfter: fresh.greatest), provisional.max() ?? .min), tick + RuleRuntime.earlyTicks * step)
         var changed = false
         while tick <= last {
+            if tick < touched, provisional.contains(tick) {
+                tick += step
+                continue
+            }
+            if !program.needsEmptyTicks {
+                guard let time = stores.compactMap({ $0.nextTime(atOrAfter: tick - program.clock.period) }).min() else { break }
+                tick = max(tick, program.clock.covering(time).first)
+                if tick > last { break }
+            }
             provisional.insert(tick)
             record(tick, evaluate(tick, complete: false, earliest: earliest, amended: false))
             changed = true
@@ -186,14 +260,14 @@ final class RuleRuntime {
     /// The end of the input: `through` is the highest event time, or what `--to` says (then `isComplete`).
     func finish(through: Int64, isComplete: Bool, earliest: Int64?) -> [AlertEvent] {
         guard let earliest else { return [] }
-        var events = advance(watermark: through, lateness: 0, earliest: earliest)
+        var events = advance(watermark: through &+ 1, lateness: 0, earliest: earliest)
         guard !isComplete else { return events }
         let tick = program.clock.first(atOrAfter: through)
         guard tick > through, tick > finalThrough ?? .min else { return events }
         let from = tick - program.clock.period
         let hasRows = stores.contains { $0.hasRows(from: from, to: tick) }
         if program.isMonotone {
-            guard hasRows else { return events }
+            guard hasRows || program.needsEmptyTicks else { return events }
             provisional.insert(tick)
             record(tick, evaluate(tick, complete: false, earliest: earliest, amended: false))
             events += emit()
@@ -213,80 +287,40 @@ final class RuleRuntime {
     private func evaluate(_ tick: Int64, complete: Bool, earliest: Int64?, amended: Bool) -> TickResult? {
         let window = (from: tick - program.clock.period, to: tick)
         if !program.needsEmptyTicks, !stores.contains(where: { $0.hasRows(from: window.from, to: window.to) }) { return nil }
+        // Rows of this window were refused: what only grows with them is still true, all else is not known.
+        let isGapped = gap.map { $0.least <= window.to && $0.greatest >= window.from } ?? false
+        if isGapped, !program.isMonotone { return nil }
         evaluations += 1
         do {
             let context = EvaluationContext(now: tick, seed: UInt64(bitPattern: tick), limits: options.limits)
-            let provider = try WindowProvider(program, stores, from: window.from, to: window.to, context: context)
+            let provider = WindowProvider(program, stores, from: window.from, to: window.to, context: context)
             var executorOptions = ExecutorOptions()
             executorOptions.lineage = true
             executorOptions.stableTake = true
             let executor = Executor(provider: provider, context: context, options: executorOptions)
-            var rows: [ResultRow] = []
+            var batches: [Batch] = []
             try executor.run(program.split.suffix) { batch in
-                for r in 0..<batch.count {
-                    rows.append(
-                        ResultRow(
-                            batch: batch, row: r, key: batch.keys.map { $0[r] } ?? .ordinal(rows.count),
-                            lineage: batch.lineage.map { $0[r] } ?? batch.keys.map { Lineage($0[r]) }))
-                }
+                batches.append(batch)
                 return true
             }
-            guard RuleProgram.triggers(program.rule, count: rows.count) else { return nil }
+            observer?(
+                TickObservation(
+                    ruleID: program.rule.id, tick: tick, isComplete: complete, columns: program.split.suffix.columns, batches: batches))
+            let count = batches.reduce(0) { $0 + $1.count }
+            guard RuleProgram.triggers(program.rule, count: count) else { return nil }
             let hasHistory = earliest.map { $0 <= window.from } ?? true
             if program.isBaseline, !hasHistory, !options.coldRaise {
                 heldTicks += 1
                 return nil
             }
-            rows.sort { $0.key < $1.key }
             return TickResult(
-                groups: groups(rows, tick), isWindowComplete: complete, isHistoryComplete: hasHistory, isAmended: amended)
+                groups: TickGrouping(program: program, options: options).groups(ResultRow.ordered(batches)),
+                isWindowComplete: complete && !isGapped,
+                isHistoryComplete: hasHistory, isAmended: amended)
         } catch {
             failure = "\(error)"
             return nil
         }
-    }
-
-    private struct ResultRow {
-        let batch: Batch
-        let row: Int
-        let key: RowKey
-        let lineage: Lineage?
-    }
-
-    private func groups(_ rows: [ResultRow], _ tick: Int64) -> [GroupResult] {
-        if program.rule.grouping == .singleAlert { return [group("", rows)] }
-        var order: [String] = []
-        var members: [String: [ResultRow]] = [:]
-        for (i, r) in rows.enumerated() {
-            let key = options.mode == .parity ? "row\(i)" : groupKey(r)
-            if members[key] == nil { order.append(key) }
-            members[key, default: []].append(r)
-        }
-        let cap = options.mode == .parity ? (program.rule.kind == .nrt ? 30 : 150) : options.alertsPerTick
-        if options.mode == .streaming { order.sort() }
-        guard order.count > cap, cap > 0 else { return order.map { group($0, members[$0] ?? []) } }
-        let overflow = order.dropFirst(cap - 1).flatMap { members[$0] ?? [] }
-        return order.prefix(cap - 1).map { group($0, members[$0] ?? []) } + [group("\u{1}overflow", overflow)]
-    }
-
-    private func groupKey(_ r: ResultRow) -> String {
-        if let columns = program.groupColumns {
-            return columns.map { CellText.text(r.batch.columns[$0].value(r.row)) }.joined(separator: "\u{1f}")
-        }
-        let entities = program.builder.mapper.columns
-        let values = entities.map { CellText.text(r.batch.columns[$0].value(r.row)) }
-        if values.contains(where: { !$0.isEmpty }) { return values.joined(separator: "\u{1f}") }
-        return "\(r.key.time):\(r.key.hashHigh):\(r.key.hashLow):\(r.key.path)"
-    }
-
-    private func group(_ key: String, _ rows: [ResultRow]) -> GroupResult {
-        var lineage: Lineage?
-        for r in rows {
-            guard let l = r.lineage else { continue }
-            if lineage == nil { lineage = l } else { lineage?.merge(l) }
-        }
-        return GroupResult(
-            key: key, lineage: lineage, resultCount: rows.count, content: program.builder.content(rows.map { ($0.batch, $0.row) }))
     }
 
     // MARK: Emission
@@ -316,16 +350,24 @@ final class RuleRuntime {
         where alerts[id] == nil && before.alert.firstTick > baseTick && before.alert.status != .merged {
             var alert = before.alert
             alert.status = .merged
-            alert.mergedInto =
-                alerts.values.filter {
-                    $0.groupKey == alert.groupKey && $0.firstTick <= alert.firstTick
-                        && $0.lastTick >= alert.firstTick - program.clock.frequency
-                }.min { $0.firstTick < $1.firstTick }?.id
+            alert.mergedInto = successor(of: alert, among: alerts)
             events.append(AlertEvent(alert: remember(&alert, revision: before.revision + 1), notifies: true))
         }
         if let newest = events.map(\.alert.endTime).max() { lastAlert = max(lastAlert ?? .min, newest) }
         if !events.isEmpty { isDirty = true }
         return events
+    }
+
+    /// The alert that stands for one whose group still triggers at its first tick: the episode that was open then, else the one whose
+    /// opening suppressed it. Nil: the group is gone, because a late row took its result away.
+    private func successor(of alert: Alert, among alerts: [String: Alert]) -> String? {
+        let tick = alert.firstTick
+        guard results[tick]?.groups.contains(where: { $0.key == alert.groupKey }) ?? false else { return nil }
+        let episode = alerts.values.filter { $0.groupKey == alert.groupKey && $0.firstTick < tick }.max { $0.firstTick < $1.firstTick }
+        if let episode { return episode.id }
+        guard let d = program.rule.suppression else { return nil }
+        return alerts.values.filter { $0.firstTick < tick && tick <= $0.firstTick + d }
+            .max { ($0.firstTick, $0.id) < ($1.firstTick, $1.id) }?.id
     }
 
     /// Sentinel's own rhythm: each triggering tick alerts for itself.
@@ -384,12 +426,14 @@ final class RuleRuntime {
             }
             results = results.filter { $0.key > cut }
             amended = amended.filter { $0 > cut }
+            provisional = provisional.filter { $0 > final }
             baseTick = cut
             let open = Set(base.open.values.map(\.alert.id))
             emitted = emitted.filter { $0.value.alert.lastTick > cut || open.contains($0.key) }
         }
         let horizon = (baseTick == .min ? final : baseTick) - program.clock.period
         for i in stores.indices { stores[i].expire(before: horizon) }
+        if let g = gap, g.greatest < horizon { gap = nil }
     }
 
     func shedRaw() -> Int {
@@ -402,7 +446,7 @@ final class RuleRuntime {
     /// State apart from the retained rows.
     func encoded() -> [UInt8] {
         var w = StateWriter()
-        w.u8(1)
+        w.u8(2)
         w.bool(finalThrough != nil)
         w.i64(finalThrough ?? 0)
         w.i64(baseTick)
@@ -427,12 +471,18 @@ final class RuleRuntime {
                 w.optionalText(v.raw)
             }
         }
-        w.int(amended.count)
-        for t in amended.sorted() { w.i64(t) }
+        // A tick that is still to be run again will be amended then.
+        for ticks in [amended.union(dirty), provisional] {
+            w.int(ticks.count)
+            for t in ticks.sorted() { w.i64(t) }
+        }
         w.int(lateRows)
         w.int(heldTicks)
         w.bool(lastAlert != nil)
         w.i64(lastAlert ?? 0)
+        w.bool(gap != nil)
+        w.i64(gap?.least ?? 0)
+        w.i64(gap?.greatest ?? 0)
         return w.bytes
     }
 
@@ -440,7 +490,11 @@ final class RuleRuntime {
         var segments: [(Int, Int64, [UInt8])] = []
         var dropped: [(Int, Int64)] = []
         for (leg, store) in stores.enumerated() {
-            for id in store.added.sorted() { if let bytes = store.encoded(id) { segments.append((leg, id, bytes)) } }
+            for id in store.added.sorted() {
+                do { if let bytes = try store.encoded(id) { segments.append((leg, id, bytes)) } } catch {
+                    failure = "rows cannot be saved: \(error)"
+                }
+            }
             for id in store.dropped.sorted() { dropped.append((leg, id)) }
         }
         return (segments, dropped)
@@ -457,12 +511,13 @@ final class RuleRuntime {
     func restore(segments: [(leg: Int, id: Int64, bytes: [UInt8])]) throws {
         for s in segments.sorted(by: { $0.id < $1.id }) where stores.indices.contains(s.leg) {
             try stores[s.leg].restore(id: s.id, bytes: s.bytes, columns: program.split.legs[s.leg].columns)
+            spill()
         }
     }
 
     func restore(state bytes: [UInt8]) throws {
         var r = StateReader(bytes)
-        guard try r.u8() == 1 else { throw StateError("rule state of an unknown version") }
+        guard try r.u8() == 2 else { throw StateError("rule state of an unknown version") }
         let hasFinal = try r.bool()
         let final = try r.i64()
         finalThrough = hasFinal ? final : nil
@@ -487,40 +542,47 @@ final class RuleRuntime {
             emitted[alert.id] = Emitted(alert: alert, revision: revision, evidence: evidence)
         }
         for _ in 0..<(try r.count(of: 8)) { amended.insert(try r.i64()) }
+        for _ in 0..<(try r.count(of: 8)) { provisional.insert(try r.i64()) }
         lateRows = try r.int()
         heldTicks = try r.int()
         let hasAlert = try r.bool()
         let alertTime = try r.i64()
         lastAlert = hasAlert ? alertTime : nil
+        if !r.isAtEnd, try r.bool() { gap = (try r.i64(), try r.i64()) }
     }
 
     /// After both restores: tick results are recomputed from the retained rows, because they follow from them.
     func recompute(earliest: Int64?) {
-        guard let final = finalThrough else { return }
-        var times: Set<Int64> = []
+        let step = program.clock.frequency
+        let from = baseTick == .min ? Int64.min : program.clock.first(atOrAfter: baseTick + 1)
+        var ticks: Set<Int64> = []
         for s in stores {
             for segment in s.segments {
-                for k in segment.rows.keys ?? [] {
-                    var (tick, last) = program.clock.covering(k.time)
-                    tick = max(tick, baseTick == .min ? tick : program.clock.first(atOrAfter: baseTick + 1))
+                for time in segment.times {
+                    freshTimes = (min(freshTimes?.least ?? time, time), max(freshTimes?.greatest ?? time, time))
+                    guard let final = finalThrough else { continue }
+                    var (tick, last) = program.clock.covering(time)
+                    tick = max(tick, from)
                     last = min(last, final)
                     while tick <= last {
-                        times.insert(tick)
-                        tick += program.clock.frequency
+                        ticks.insert(tick)
+                        tick += step
                     }
-                    freshTimes = (min(freshTimes?.least ?? k.time, k.time), max(freshTimes?.greatest ?? k.time, k.time))
                 }
             }
         }
-        if program.needsEmptyTicks, baseTick != .min {
-            var tick = program.clock.first(atOrAfter: baseTick + 1)
+        if program.needsEmptyTicks, let final = finalThrough, let earliest {
+            var tick = max(from, program.clock.first(atOrAfter: earliest))
             while tick <= final {
-                times.insert(tick)
-                tick += program.clock.frequency
+                ticks.insert(tick)
+                tick += step
             }
         }
         let held = heldTicks
-        for tick in times { results[tick] = evaluate(tick, complete: true, earliest: earliest, amended: amended.contains(tick)) }
+        for tick in ticks { results[tick] = evaluate(tick, complete: true, earliest: earliest, amended: amended.contains(tick)) }
+        for tick in provisional where tick > finalThrough ?? .min {
+            results[tick] = evaluate(tick, complete: false, earliest: earliest, amended: false)
+        }
         heldTicks = held
     }
 }

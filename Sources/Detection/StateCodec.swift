@@ -52,12 +52,14 @@ public struct StateWriter {
         }
     }
 
-    /// Columns and keys; lineage is not stored (leaf rows stand for themselves).
+    /// Columns and keys, and the lineage of rows that do not stand for themselves.
     public mutating func batch(_ b: Batch) {
         int(b.count)
         int(b.columns.count)
         for c in b.columns { column(c) }
         for k in b.keys ?? ContiguousArray((0..<b.count).map(RowKey.ordinal)) { key(k) }
+        bool(b.lineage != nil)
+        for l in b.lineage ?? [] { lineage(l) }
     }
 }
 
@@ -171,6 +173,10 @@ public struct StateReader {
         var keys = ContiguousArray<RowKey>()
         keys.reserveCapacity(n)
         for _ in 0..<n { keys.append(try key()) }
-        return Batch(columns: columns, count: n, keys: keys)
+        guard try bool() else { return Batch(columns: columns, count: n, keys: keys) }
+        var lineages = ContiguousArray<Lineage>()
+        lineages.reserveCapacity(n)
+        for key in keys { lineages.append(try lineage() ?? Lineage(key)) }
+        return Batch(columns: columns, count: n, keys: keys, lineage: lineages)
     }
 }

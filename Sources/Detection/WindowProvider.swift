@@ -3,29 +3,44 @@ import Evaluation
 import KQL
 import Matcher
 
-/// The rows of a rule's legs inside one tick's window: what the suffix reads.
+/// The rows of a rule's legs inside one tick's window: what the suffix reads. Segments are taken one after the other, so that of rows which
+/// were spilled only one segment is in memory at a time.
 struct WindowProvider: TableProvider {
-    private let legs: [String: (columns: [BoundColumn], batches: [Batch])]
+    private struct Source: Sendable {
+        let columns: [BoundColumn]
+        let segments: [LegStore.Segment]
+        let horizon: [CompiledExpression]
+    }
+    private let legs: [String: Source]
+    private let from: Int64
+    private let to: Int64
+    private let context: EvaluationContext
 
     /// Rows with a time in [from, to], both ends closed, whose horizon conditions hold at `context.now`.
-    init(_ program: RuleProgram, _ stores: [LegStore], from: Int64, to: Int64, context: EvaluationContext) throws {
-        var legs: [String: (columns: [BoundColumn], batches: [Batch])] = [:]
+    init(_ program: RuleProgram, _ stores: [LegStore], from: Int64, to: Int64, context: EvaluationContext) {
+        var legs: [String: Source] = [:]
         for (i, leg) in program.split.legs.enumerated() {
-            var batches: [Batch] = []
-            for s in stores[i].segments where s.greatest >= from && s.least <= to {
-                guard let keys = s.rows.keys else { continue }
-                var selection = Bitmap(repeating: s.least >= from && s.greatest <= to, count: s.rows.count)
-                if selection.isEmpty { for r in 0..<s.rows.count where keys[r].time >= from && keys[r].time <= to { selection[r] = true } }
-                if !program.horizons[i].isEmpty {
-                    let times = Column(.datetime, .longs(ContiguousArray(keys.lazy.map(\.time))))
-                    let batch = Batch(columns: [times], count: s.rows.count)
-                    for h in program.horizons[i] { selection.formAnd(try h.select(batch, context)) }
-                }
-                if !selection.isEmpty { batches.append(s.rows.filter(selection)) }
-            }
-            legs[Leg.storeName(leg.index)] = (leg.columns, batches)
+            legs[Leg.storeName(leg.index)] = Source(
+                columns: leg.columns, segments: stores[i].segments.filter { $0.greatest >= from && $0.least <= to },
+                horizon: program.horizons[i])
         }
         self.legs = legs
+        self.from = from
+        self.to = to
+        self.context = context
+    }
+
+    private func window(_ s: LegStore.Segment, _ horizon: [CompiledExpression]) throws -> Batch? {
+        let rows = try s.rows()
+        guard let keys = rows.keys else { return nil }
+        var selection = Bitmap(repeating: s.least >= from && s.greatest <= to, count: rows.count)
+        if selection.isEmpty { for r in 0..<rows.count where keys[r].time >= from && keys[r].time <= to { selection[r] = true } }
+        if !horizon.isEmpty {
+            let times = Column(.datetime, .longs(ContiguousArray(keys.lazy.map(\.time))))
+            let batch = Batch(columns: [times], count: rows.count)
+            for h in horizon { selection.formAnd(try h.select(batch, context)) }
+        }
+        return selection.isEmpty ? nil : rows.filter(selection)
     }
 
     func scan(
@@ -33,9 +48,10 @@ struct WindowProvider: TableProvider {
     ) throws {
         guard let leg = legs[table] else { throw EvaluationError("no leg is called `\(table)`") }
         let positions = columns.map { c in leg.columns.firstIndex { $0.id == c.id } }
-        for b in leg.batches {
+        for s in leg.segments {
+            guard let b = try window(s, leg.horizon) else { continue }
             let picked = zip(columns, positions).map { c, p in p.map { b.columns[$0] } ?? Column.nulls(c.type, count: b.count) }
-            guard try emit(Batch(columns: picked, count: b.count, keys: b.keys)) else { return }
+            guard try emit(Batch(columns: picked, count: b.count, keys: b.keys, lineage: b.lineage)) else { return }
         }
     }
 }

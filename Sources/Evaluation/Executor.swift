@@ -40,6 +40,12 @@ public struct Executor: Sendable {
     /// Throws `EvaluationError` when a limit is reached, an expression cannot be computed or an operator is not supported, and whatever
     /// the table provider or `emit` throws.
     public func run(_ plan: Plan, emit: (Batch) throws -> Bool) throws {
+        // Operators run within each other: long chains need more stack than a thread may have.
+        guard plan.levels > 100 else { return try runHere(plan, emit: emit) }
+        try LargeStack.run(bytes: 8 << 20 + plan.levels << 14) { try runHere(plan, emit: emit) }
+    }
+
+    private func runHere(_ plan: Plan, emit: (Batch) throws -> Bool) throws {
         let execution = Execution(provider: provider, context: context, options: options)
         let pruned = PlanRewriter.prune(plan)
         var rows = 0

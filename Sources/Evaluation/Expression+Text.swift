@@ -70,15 +70,15 @@ private func foldCase(_ column: StringColumn) -> StringColumn {
 
 /// Compiled patterns by text, for patterns that come from rows. Bounded: it starts over when full.
 final class RegexCache: Sendable {
-    private let known = Mutex<[String: Regex2]>([:])
+    private let known = Mutex<[TextKey: Regex2]>([:])
 
     /// Nil for a malformed pattern: text from rows is data, so it does not match instead of ending the query.
     func regex(_ pattern: String) -> Regex2? {
-        if let r = known.withLock({ $0[pattern] }) { return r }
+        if let r = known.withLock({ $0[TextKey(pattern)] }) { return r }
         guard let made = try? Regex2(pattern) else { return nil }
         known.withLock {
             if $0.count >= 256 { $0.removeAll() }
-            $0[pattern] = made
+            $0[TextKey(pattern)] = made
         }
         return made
     }
@@ -238,15 +238,7 @@ struct ListTest: Sendable {
 }
 
 /// A string equal by its bytes (Swift's own equality is by canonical equivalence).
-struct TextKey: Hashable, Sendable {
-    let text: String
-    init(_ text: String) { self.text = text }
-    static func == (a: TextKey, b: TextKey) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
-    func hash(into hasher: inout Hasher) {
-        var text = text
-        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-    }
-}
+typealias TextKey = ByteKey
 
 /// A comparison of strings, which are never null.
 func compareTextDatums(_ op: Comparison, _ a: Datum, _ b: Datum, rows: Int) -> Datum {

@@ -345,6 +345,24 @@ public final class RecordReader {
     }
 }
 
+extension RecordReader {
+    /// The record that is begun and whose end is not there (yet), as a problem; nil if there is none. Reading can go on behind this.
+    public func unfinished() -> RecordProblem? {
+        guard !finished else { return nil }
+        var copy = framer
+        var e = vk_frame_event()
+        guard vk_framer_finish(&copy, &e, 1) > 0 else { return nil }
+        let chunk = Chunk()
+        chunk.append(carry)
+        chunk.produced = 0
+        let open = discard
+        // Its digest goes on with what comes.
+        discard?.digester = nil
+        defer { discard = open }
+        return problem(e, chunk, base: inflatedOffset - UInt64(carry.count))
+    }
+}
+
 extension RecordReader.Discard {
     mutating func take(_ bytes: UnsafeRawBufferPointer) {
         if kept.count < RecordProblem.keptBytes { kept += bytes.prefix(RecordProblem.keptBytes - kept.count) }

@@ -25,6 +25,7 @@ struct TailMemory {
 
     /// Streams whose files are gone are forgotten beyond this number, the oldest first.
     static let capacity = 10_000
+    var capacity = TailMemory.capacity
 
     private(set) var entries: [String: Entry] = [:]
     private var byKey: [FileKey: Entry] = [:]
@@ -77,10 +78,10 @@ struct TailMemory {
 
     /// Keeps the number of streams whose files are gone within bounds.
     mutating func trim(scan: UInt64) {
-        guard entries.count > TailMemory.capacity else { return }
+        guard entries.count > capacity else { return }
         let gone = entries.values.filter { $0.seen + 1 < scan }.sorted { $0.order < $1.order }
-        guard gone.count > TailMemory.capacity + TailMemory.capacity / 10 else { return }
-        for e in gone.dropLast(TailMemory.capacity) { forget(e) }
+        guard gone.count > capacity + capacity / 10 else { return }
+        for e in gone.dropLast(capacity) { forget(e) }
     }
 
     mutating func forget(_ e: Entry) {

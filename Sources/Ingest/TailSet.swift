@@ -59,6 +59,12 @@ public final class TailSet {
     /// Files wait for others to be closed.
     var hasBacklog = false
 
+    /// How many streams whose files are gone are remembered, so that a copy of one is not read again.
+    public var remembered: Int {
+        get { memory.capacity }
+        set { memory.capacity = max(0, newValue) }
+    }
+
     /// `saved`: the streams of the last run. `hasHistory`: there was a last run, even if it saw no stream (default: if any was saved).
     public init(
         specs: [TailSpec], startAt: StartAt, limits: IngestLimits, saved: [SavedStream], hasHistory: Bool? = nil,

@@ -110,6 +110,9 @@ extension BindingSession {
         case (.string, .guid):
             if let v = literal(a, as: .guid) { return (v, b) }
             return (a, convert(b, to: .string))
+        // Texts spell truth in any case: the text is read as a bool.
+        case (.string, .bool) where constantValue(a) == nil && constantValue(b) != nil: return (convert(a, to: .bool), b)
+        case (.bool, .string) where constantValue(a) != nil && constantValue(b) == nil: return (a, convert(b, to: .bool))
         // A literal takes the other side's type; two columns of different types do not compare.
         case (_, .string): return comparableLiteral(b, a.type).map { (a, $0) } ?? comparableLiteral(a, .string).map { ($0, b) }
         case (.string, _): return comparableLiteral(a, b.type).map { ($0, b) } ?? comparableLiteral(b, .string).map { (a, $0) }

@@ -89,12 +89,14 @@ extension BindingSession {
         var p = Projection()
         let none = constant(.null(.dynamic), op.range)
         let produced = Dictionary(inner.columns.map { ($0.id, $0) }, uniquingKeysWith: { a, _ in a })
+        // `extend b = a` gives two columns of one identity: each keeps its own name.
+        func handed(_ c: BoundColumn) -> BoundColumn? { inner.columns.first { $0.id == c.id && $0.name == c.name } ?? produced[c.id] }
         let expanded = Set(x.columns.map(\.id))
         for (i, c) in input.columns.enumerated() {
             let current = x.columns[i]
             if current.id == c.id {
-                p.add(produced[c.id] ?? c, none)
-            } else if let kept = produced[current.id], expanded.contains(current.id) {
+                p.add(handed(c) ?? c, none)
+            } else if let kept = handed(current), expanded.contains(current.id) {
                 p.add(kept, none)
             }
         }

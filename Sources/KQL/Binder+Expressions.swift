@@ -5,7 +5,7 @@ import Columnar
 extension BindingSession {
     /// Binds a scalar expression. Nil: reported, or caused by something reported.
     func bind(_ e: Expr, _ scope: Scope) -> BoundExpr? {
-        deeper(e.range) { bindKind(e, scope) }
+        deeper(e.range) { checked(bindKind(e, scope)) }
     }
 
     private func bindKind(_ e: Expr, _ scope: Scope) -> BoundExpr? {

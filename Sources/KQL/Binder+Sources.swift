@@ -5,7 +5,7 @@ import Columnar
 extension BindingSession {
     /// Binds an expression that gives rows. Nil: reported, or caused by something reported.
     func bindTabular(_ e: Expr, _ env: Environment?) -> Relation? {
-        deeper(e.range) { bindTabularKind(e, env) }
+        deeper(e.range) { checked(bindTabularKind(e, env), e.range) }
     }
 
     private func bindTabularKind(_ e: Expr, _ env: Environment?) -> Relation? {
@@ -139,8 +139,8 @@ extension BindingSession {
         // A source that failed still gets its operators bound, for errors that do not depend on it.
         var current = relation ?? unknownRelation(q.range)
         for op in q.operators {
-            guard admit(op.range) else { return nil }
-            current = apply(op, current, &env)
+            guard admit(op.range), let next = checked(apply(op, current, &env), op.range) else { return nil }
+            current = next
         }
         return current.isUnknown && relation == nil ? nil : current
     }

@@ -9,6 +9,7 @@ extension BindingSession {
         var result: Plan?
         var resultRange: SourceRange?
         for s in tree.statements {
+            guard admit(s.range) else { return nil }
             switch s.kind {
             case .expression(let e):
                 if let first = resultRange {
@@ -133,7 +134,7 @@ extension BindingSession {
             case .scalar?: return false
             case .tabular?, .shared?: return true
             case .marker(let tabular)?: return tabular
-            case .function(let p, let body, let e)?: return isTabular(body, p, e)
+            case .function(let p, let body, let e)?: return isTabularFunction(body, p, e)
             case .failed?: return true
             case nil: return true
             }
@@ -143,7 +144,7 @@ extension BindingSession {
             if case .methodCall = base.kind { return true }
             return false
         case .call(let n, _):
-            if case .function(let p, let body, let e)? = env?.lookup(n.text) { return isTabular(body, p, e) }
+            if case .function(let p, let body, let e)? = env?.lookup(n.text) { return isTabularFunction(body, p, e) }
             if n.text == "toscalar" { return false }
             if BindingSession.tabularFunctions.contains(n.text) { return true }
             if BindingSession.builtinScalars.contains(n.text) || scalarSignature(n.text) != nil || functions.aggregate(n.text) != nil {
@@ -154,6 +155,18 @@ extension BindingSession {
             return n.text.first.map { $0 == "_" || $0.isUppercase } ?? true
         default: return false
         }
+    }
+
+    /// Asked again and again of the same functions, which call each other: each is looked into once.
+    private func isTabularFunction(_ body: FunctionBody, _ parameters: [Parameter], _ env: Environment) -> Bool {
+        let key = FunctionKey(body: ObjectIdentifier(body), home: ObjectIdentifier(env))
+        if let known = functionKinds[key] { return known.isTabular }
+        kindDepth += 1
+        defer { kindDepth -= 1 }
+        // Deeper calls than this are refused when they are bound.
+        let result = kindDepth <= 100 && isTabular(body, parameters, env)
+        functionKinds[key] = (result, env)
+        return result
     }
 
     private func isTabular(_ body: FunctionBody, _ parameters: [Parameter], _ env: Environment) -> Bool {

@@ -6,15 +6,20 @@ public struct BinderOptions: Sendable {
     public var fold: (@Sendable (String, [Value]) -> Value?)?
     /// Values for `declare query_parameters`, by name; a parameter without one takes its default.
     public var parameters: [String: Value]
-    /// How many operators and table references one query may come to after lets and functions are inlined.
+    /// How many operators, table references and statements one query may come to after lets and functions are inlined.
     public var operatorLimit: Int
+    /// How many levels the plan may have, operators and expressions within each other: a chain of n operators has about n. The standard fits
+    /// any thread's stack; more takes a ``LargeStack`` for everything that is done with the plan.
+    public var levelLimit: Int
 
     public init(
-        fold: (@Sendable (String, [Value]) -> Value?)? = nil, parameters: [String: Value] = [:], operatorLimit: Int = 600
+        fold: (@Sendable (String, [Value]) -> Value?)? = nil, parameters: [String: Value] = [:], operatorLimit: Int = 20_000,
+        levelLimit: Int = 300
     ) {
         self.fold = fold
         self.parameters = parameters
         self.operatorLimit = operatorLimit
+        self.levelLimit = levelLimit
     }
 }
 
@@ -31,8 +36,20 @@ public struct Binder: Sendable {
         self.options = options
     }
 
+    /// Stack of the binding itself, whose depth ``BindingSession/deeper(_:_:)`` bounds.
+    private static let stackBytes = 64 << 20
+
     /// Binds the query of a tree. The diagnostics are those of the tree, then the binder's; the plan is nil if any of them is an error.
     public func bind(_ tree: SyntaxTree) -> BoundQuery {
+        // A long chain of operators is unwound link by link when it is dropped.
+        let bytes = max(Binder.stackBytes, options.levelLimit << 10)
+        do { return try LargeStack.run(bytes: bytes) { bindHere(tree) } } catch {
+            let d = Diagnostic(.error, BinderCode.tooLarge.rawValue, "the query could not be bound: \(error)", at: SourceRange(0, 0))
+            return BoundQuery(plan: nil, diagnostics: tree.diagnostics + [d])
+        }
+    }
+
+    private func bindHere(_ tree: SyntaxTree) -> BoundQuery {
         // A reference to an undeclared column of an open table adds that column to the table's schema; then the query is bound again.
         var open = OpenColumns()
         while true {
@@ -90,12 +107,23 @@ final class Environment {
 
     let name: String
     let entry: Entry
-    let parent: Environment?
+    private(set) var parent: Environment?
 
     init(_ name: String, _ entry: Entry, parent: Environment?) {
         self.name = name
         self.entry = entry
         self.parent = parent
+    }
+
+    deinit {
+        // A query may have thousands of lets: their frames are taken down in a loop, not each by the next.
+        var next = parent
+        parent = nil
+        while isKnownUniquelyReferenced(&next) {
+            let after = next?.parent
+            next?.parent = nil
+            next = after
+        }
     }
 
     func lookup(_ name: String) -> Entry? {
@@ -190,7 +218,12 @@ final class BindingSession {
     private var operators = 0
     /// Levels of expressions and queries that are being bound: nested functions multiply what the parser limits.
     private var depth = 0
-    private var isTooDeep = false
+    /// Expressions and queries bound so far: functions that call functions multiply them.
+    private var steps = 0
+    private var isTooLarge = false
+    /// Whether functions give rows, by body and home (kept alive as long as they are known here).
+    var functionKinds: [FunctionKey: (isTabular: Bool, home: Environment)] = [:]
+    var kindDepth = 0
     /// Let functions being expanded, innermost last.
     var expanding: [String] = []
     /// `materialize` calls outside functions, by syntax node: every use reads the same plan.
@@ -261,16 +294,32 @@ final class BindingSession {
         return operators <= options.operatorLimit
     }
 
-    /// Runs `body` one level deeper; nil when the levels, functions included, are too many for the stack.
+    /// Runs `body` one level deeper; nil when the levels, functions included, are too many for the stack, or the steps for anyone's patience.
     func deeper<T>(_ range: SourceRange, _ body: () -> T?) -> T? {
         depth += 1
+        steps += 1
         defer { depth -= 1 }
-        guard depth <= 800 else {
-            if !isTooDeep { error(.tooLarge, "the query is nested too deeply once functions are inlined", range) }
-            isTooDeep = true
-            return nil
-        }
+        guard depth <= 800, steps <= 500_000 else { return tooLarge("the query is nested too deeply once functions are inlined", range) }
         return body()
+    }
+
+    /// An expression, unless it has grown past what can be walked.
+    func checked(_ e: BoundExpr?) -> BoundExpr? {
+        guard let e, e.levels > options.levelLimit || e.weight > 1_000_000 else { return e }
+        return tooLarge("the expression is too large once lets and functions are inlined", e.range)
+    }
+
+    /// Rows, unless their plan has more levels than whoever runs it can take.
+    func checked(_ r: Relation?, _ range: SourceRange) -> Relation? {
+        guard let r, r.plan.levels > options.levelLimit else { return r }
+        return tooLarge("the query has more than \(options.levelLimit) operators in a row once lets and functions are inlined", range)
+    }
+
+    /// Reports once that the query is too large.
+    private func tooLarge<T>(_ message: String, _ range: SourceRange) -> T? {
+        if !isTooLarge { error(.tooLarge, message, range) }
+        isTooLarge = true
+        return nil
     }
 
     // MARK: Diagnostics
@@ -298,6 +347,12 @@ final class BindingSession {
             error(code, "unknown \(what) `\(name)`", range)
         }
     }
+}
+
+/// A function by its body and the environment it was made in.
+struct FunctionKey: Hashable {
+    let body: ObjectIdentifier
+    let home: ObjectIdentifier
 }
 
 /// Nearest names for mends.

@@ -43,10 +43,45 @@ public final class BoundExpr: Sendable {
     public let kind: Kind
     public let type: ScalarType
     public let range: SourceRange
+    /// Levels of the tree below and with this node, plans of sub-queries included: bounds the stack of whoever walks it.
+    public let levels: Int
+    /// Nodes that a walk visits: shared subtrees count wherever they appear. Stops growing at ``TreeSize/most``.
+    public let weight: Int
     public init(_ kind: Kind, _ type: ScalarType, _ range: SourceRange) {
         self.kind = kind
         self.type = type
         self.range = range
+        var size = TreeSize()
+        switch kind {
+        case .constant, .column: break
+        case .call(_, let arguments): for a in arguments { size.add(a) }
+        case .member(let base, _): size.add(base)
+        case .element(let base, let index):
+            size.add(base)
+            size.add(index)
+        case .scalarQuery(let plan): size.add(plan)
+        case .inQuery(_, let left, let plan):
+            size.add(left)
+            size.add(plan)
+        }
+        levels = size.levels + 1
+        weight = size.weight
+    }
+}
+
+/// Sums up the parts of a node.
+public struct TreeSize {
+    /// Larger weights are not told apart.
+    public static let most = 1 << 40
+    var levels = 0
+    var weight = 1
+    mutating func add(_ e: BoundExpr) {
+        levels = max(levels, e.levels)
+        weight = min(TreeSize.most, weight + e.weight)
+    }
+    mutating func add(_ p: Plan) {
+        levels = max(levels, p.levels)
+        weight = min(TreeSize.most, weight + p.weight)
     }
 }
 
@@ -129,10 +164,69 @@ public final class Plan: Sendable {
     public let kind: Kind
     public let columns: [BoundColumn]
     public let range: SourceRange
+    /// As ``BoundExpr/levels``, through inputs, expressions and shared plans.
+    public let levels: Int
+    /// As ``BoundExpr/weight``; a shared plan counts where it is made, not where it is read.
+    public let weight: Int
     public init(_ kind: Kind, columns: [BoundColumn], range: SourceRange) {
         self.kind = kind
         self.columns = columns
         self.range = range
+        let size = Plan.size(kind)
+        levels = size.levels + 1
+        weight = size.weight
+    }
+
+    private static func size(_ kind: Kind) -> TreeSize {
+        var size = TreeSize()
+        switch kind {
+        case .table, .rows, .subquerySource: break
+        case .print(let exprs): for e in exprs { size.add(e) }
+        case .range(let from, let to, let step): for e in [from, to, step] { size.add(e) }
+        case .filter(let p, let e), .take(let p, let e), .sample(let p, let e):
+            size.add(p)
+            size.add(e)
+        case .project(let p, let exprs):
+            size.add(p)
+            for e in exprs { size.add(e) }
+        case .summarize(let p, let keys, let aggregates):
+            size.add(p)
+            for e in keys { size.add(e) }
+            for a in aggregates { for e in a.arguments { size.add(e) } }
+        case .sort(let p, let keys):
+            size.add(p)
+            for k in keys { size.add(k.expr) }
+        case .top(let p, let e, let keys):
+            size.add(p)
+            size.add(e)
+            for k in keys { size.add(k.expr) }
+        case .join(_, let l, let r, let keys):
+            size.add(l)
+            size.add(r)
+            for k in keys {
+                size.add(k.left)
+                size.add(k.right)
+            }
+        case .union(let branches, _, _): for b in branches { size.add(b) }
+        case .mvExpand(let p, let items, _, let limit, _):
+            size.add(p)
+            for i in items { size.add(i.expr) }
+            if let limit { size.add(limit) }
+        case .mvApply(let p, let items, _, let limit, let body):
+            size.add(p)
+            for i in items { size.add(i.expr) }
+            if let limit { size.add(limit) }
+            size.add(body)
+        case .parse(let p, let parse, _):
+            size.add(p)
+            size.add(parse.source)
+        case .serialize(let p), .getschema(let p): size.add(p)
+        case .shared(let s): size.levels = s.plan.levels
+        case .custom(_, let inputs, let arguments, _):
+            for p in inputs { size.add(p) }
+            for e in arguments { size.add(e) }
+        }
+        return size
     }
 }
 

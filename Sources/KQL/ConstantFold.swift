@@ -9,7 +9,7 @@ enum ConstantFold {
         switch (v, type) {
         case (.bool(let b), .long): return .long(b ? 1 : 0)
         case (.bool(let b), .int): return .int(b ? 1 : 0)
-        case (.bool(let b), .string): return .string(b ? "true" : "false")
+        case (.bool(let b), .string): return .string(b ? "True" : "False")
         case (.int(let i), .long): return .long(Int64(i))
         case (.int(let i), .real): return .real(Double(i))
         case (.int(let i), .decimal): return .decimal(Decimal128(Int64(i)))

@@ -79,7 +79,7 @@ struct DynamicReader {
     private mutating func object(_ depth: Int) -> Dynamic? {
         position += 1
         var members: [Dynamic.Member] = []
-        var places: [String: Int] = [:]
+        var places: [ByteKey: Int] = [:]
         while true {
             skipBlanks()
             if eat(0x7D) { return .object(members) }
@@ -90,10 +90,10 @@ struct DynamicReader {
             guard eat(0x3A) else { return fail("`:` is missing after the property name `\(key)`") }
             skipBlanks()
             guard let v = value(depth + 1) else { return nil }
-            if let place = places[key] {
+            if let place = places[ByteKey(key)] {
                 members[place].value = v
             } else {
-                places[key] = members.count
+                places[ByteKey(key)] = members.count
                 members.append(Dynamic.Member(key, v))
             }
             skipBlanks()

@@ -71,10 +71,16 @@ final class CompiledPrefix: Sendable {
                 var columns: [Column] = []
                 columns.reserveCapacity(exprs.count)
                 for e in exprs { columns.append(try e.evaluate(current, context).materialized(rows: current.count)) }
-                current = Batch(columns: columns, count: current.count, keys: current.keys)
+                current = Batch(columns: columns, count: current.count, keys: current.keys, lineage: current.lineage)
             case .node(let plan, let input):
                 attachKeys()
-                let executor = Executor(provider: OneBatch(source: input, batch: current), context: context)
+                // Rows that come of one row stand for that row, as they do in a plain run.
+                if current.lineage == nil, case .mvExpand = plan.kind, let keys = current.keys {
+                    current.lineage = ContiguousArray(keys.lazy.map { Lineage($0) })
+                }
+                let executor = Executor(
+                    provider: OneBatch(source: input, batch: current), context: context,
+                    options: ExecutorOptions(lineage: current.lineage != nil))
                 var merged: Batch?
                 try executor.run(plan) { part in
                     merged = merged.map { $0.appending(part) } ?? part
@@ -100,6 +106,6 @@ struct OneBatch: TableProvider {
         let picked = columns.map { c in
             source.firstIndex { $0.id == c.id }.map { batch.columns[$0] } ?? Column.nulls(c.type, count: batch.count)
         }
-        _ = try emit(Batch(columns: picked, count: batch.count, keys: batch.keys))
+        _ = try emit(Batch(columns: picked, count: batch.count, keys: batch.keys, lineage: batch.lineage))
     }
 }

@@ -21,17 +21,43 @@ public final class RuleSet: Sendable {
         let prefix: CompiledPrefix
         /// Positions in the table's columns of the prefix's source columns.
         let positions: [Int]
+        /// A candidate row satisfies each of these; none: every row is a candidate.
+        let clauses: [[AtomPlace]]
+        /// The clause to look at first, before rows were counted.
+        let firstClause: Int
+    }
+
+    /// An atom and the column index that knows it.
+    struct AtomPlace: Sendable {
+        let atom: Int32
+        let index: Int32
+    }
+
+    /// Where an atom stands: a clause of a leg.
+    struct Occurrence: Sendable {
+        let leg: Int32
+        let clause: Int32
+    }
+
+    /// Atoms over one text: the column's own, or one extracted from it.
+    struct Subject: Sendable {
+        /// Over the column alone; nil: the column itself.
+        let expression: CompiledExpression?
+        /// Exact texts → atoms.
+        let exact: [ByteKey: [Int]]
+        /// Lower-case ASCII texts → atoms.
+        let folded: [ByteKey: [Int]]
+        let literals: LiteralSet?
+        /// Atoms whose literals ``literals`` finds.
+        let literalAtoms: [Int]
     }
 
     struct ColumnIndex: Sendable {
         let position: Int
         let type: ScalarType
-        /// Exact texts → atoms.
-        let exact: [String: [Int]]
-        /// Lower-case ASCII texts → atoms.
-        let folded: [String: [Int]]
+        let subjects: [Subject]
         /// Atoms evaluated by a kernel over the new values.
-        let general: [(atom: Int, predicate: CompiledExpression)]
+        let general: [Int]
     }
 
     struct Table: Sendable {
@@ -41,8 +67,9 @@ public final class RuleSet: Sendable {
         /// Legs without a witness: every row is a candidate.
         let always: [Int]
         let indexes: [ColumnIndex]
-        /// For each atom, the legs (positions in `legs`) that it wakes.
-        let wakes: [[Int32]]
+        let occurrences: [[Occurrence]]
+        /// The exact test of an atom over its column alone; nil where a look-up decides.
+        let predicates: [CompiledExpression?]
     }
 
     let tables: [String: Table]
@@ -67,38 +94,32 @@ public final class RuleSet: Sendable {
             for (i, c) in columns.enumerated() { positions[c.name] = i }
             needs[name] = Set(types.keys)
 
-            var atoms: [Atom] = []
-            var atomNumbers: [String: Int] = [:]
-            var wakes: [[Int32]] = []
-            var compiled: [LegEntry] = []
-            var always: [Int] = []
-            for (reference, leg) in entries {
-                let number = compiled.count
-                compiled.append(
-                    LegEntry(reference: reference, prefix: try CompiledPrefix(leg), positions: leg.source.compactMap { positions[$0.name] })
-                )
-                guard let witness = WitnessFinder.find(leg, functions: functions) else {
-                    always.append(number)
-                    continue
-                }
-                for atom in witness.atoms {
-                    let key = atom.column + "\u{0}" + atom.fingerprint
-                    let n: Int
-                    if let known = atomNumbers[key] {
-                        n = known
-                    } else {
-                        n = atoms.count
-                        atomNumbers[key] = n
-                        atoms.append(atom)
-                        wakes.append([])
-                    }
-                    if wakes[n].last != Int32(number) { wakes[n].append(Int32(number)) }
-                }
+            var atoms = AtomTable()
+            var found: [[Clause]] = []
+            for (_, leg) in entries {
+                let clauses = WitnessFinder.find(leg, functions: functions)
+                for c in clauses { for a in c.atoms { atoms.add(a) } }
+                found.append(clauses)
             }
-            atomTotal += atoms.count
+            let (indexes, indexOf, predicates) = try RuleSet.index(atoms.atoms, positions: positions)
+            var occurrences = [[Occurrence]](repeating: [], count: atoms.atoms.count)
+            var compiled: [LegEntry] = []
+            for (number, ((reference, leg), clauses)) in zip(entries, found).enumerated() {
+                var places: [[AtomPlace]] = []
+                for (c, clause) in clauses.enumerated() {
+                    let numbers = Set(clause.atoms.map { atoms.number($0) }).sorted()
+                    for n in numbers { occurrences[n].append(Occurrence(leg: Int32(number), clause: Int32(c))) }
+                    places.append(numbers.map { AtomPlace(atom: Int32($0), index: Int32(indexOf[$0])) })
+                }
+                compiled.append(
+                    LegEntry(
+                        reference: reference, prefix: try CompiledPrefix(leg), positions: leg.source.compactMap { positions[$0.name] },
+                        clauses: places, firstClause: atoms.rarest(clauses)))
+            }
+            atomTotal += atoms.atoms.count
             tables[name] = Table(
-                name: name, columns: columns, legs: compiled, always: always, indexes: try RuleSet.index(atoms, positions: positions),
-                wakes: wakes)
+                name: name, columns: columns, legs: compiled, always: compiled.indices.filter { compiled[$0].clauses.isEmpty },
+                indexes: indexes, occurrences: occurrences, predicates: predicates)
         }
         self.tables = tables
         self.needs = needs
@@ -106,28 +127,100 @@ public final class RuleSet: Sendable {
         legCount = legs.count
     }
 
-    private static func index(_ atoms: [Atom], positions: [String: Int]) throws -> [ColumnIndex] {
+    /// The distinct atoms of a table's legs.
+    private struct AtomTable {
+        private(set) var atoms: [Atom] = []
+        private var uses: [Int] = []
+        private var numbers: [ByteKey: Int] = [:]
+
+        private static func key(_ a: Atom) -> ByteKey { ByteKey(a.column + "\u{0}" + a.fingerprint) }
+
+        mutating func add(_ atom: Atom) {
+            let key = AtomTable.key(atom)
+            if let n = numbers[key] {
+                uses[n] += 1
+            } else {
+                numbers[key] = atoms.count
+                atoms.append(atom)
+                uses.append(1)
+            }
+        }
+
+        func number(_ a: Atom) -> Int { numbers[AtomTable.key(a)] ?? 0 }
+
+        /// What many rules ask for is likely what many rows have: the telling condition is a rule's own.
+        func rarest(_ clauses: [Clause]) -> Int {
+            func cost(_ c: Clause) -> Double { c.cost * Double(c.atoms.map { uses[number($0)] }.max() ?? 1) }
+            return clauses.indices.min { cost(clauses[$0]) < cost(clauses[$1]) } ?? 0
+        }
+    }
+
+    private static func index(
+        _ atoms: [Atom], positions: [String: Int]
+    ) throws -> (indexes: [ColumnIndex], indexOf: [Int], predicates: [CompiledExpression?]) {
         var byColumn: [String: [Int]] = [:]
         for (i, a) in atoms.enumerated() { byColumn[a.column, default: []].append(i) }
         var result: [ColumnIndex] = []
+        var indexOf = [Int](repeating: 0, count: atoms.count)
+        var predicates = [CompiledExpression?](repeating: nil, count: atoms.count)
         for (column, members) in byColumn.sorted(by: { $0.key < $1.key }) {
             guard let position = positions[column], let first = members.first else { continue }
-            var exact: [String: [Int]] = [:]
-            var folded: [String: [Int]] = [:]
-            var general: [(Int, CompiledExpression)] = []
+            var general: [Int] = []
+            var bySubject: [ByteKey: [Int]] = [:]
             for m in members {
-                switch atoms[m].form {
-                case .equals(let texts, let ignoringCase):
-                    for t in Set(texts) { if ignoringCase { folded[t, default: []].append(m) } else { exact[t, default: []].append(m) } }
-                case .general:
-                    general.append((m, try CompiledExpression(atoms[m].expr, input: [atoms[m].input], subqueries: NoSubqueries())))
+                indexOf[m] = result.count
+                if case .equals = atoms[m].form {
+                } else {
+                    predicates[m] = try CompiledExpression(atoms[m].expr, input: [atoms[m].input], subqueries: NoSubqueries())
+                }
+                if case .general = atoms[m].form {
+                    general.append(m)
+                } else {
+                    bySubject[ByteKey(atoms[m].subject?.fingerprint { _ in "$" } ?? ""), default: []].append(m)
                 }
             }
-            result.append(
-                ColumnIndex(position: position, type: atoms[first].type, exact: exact, folded: folded, general: general))
+            var subjects: [Subject] = []
+            for (_, group) in bySubject.sorted(by: { $0.key < $1.key }) {
+                let (subject, untestable) = try RuleSet.subject(group, atoms)
+                subjects.append(subject)
+                general += untestable
+            }
+            result.append(ColumnIndex(position: position, type: atoms[first].type, subjects: subjects, general: general.sorted()))
         }
-        return result
+        return (result, indexOf, predicates)
     }
+
+    /// Atoms of one subject; those for which this machine has no scanner are given back.
+    private static func subject(_ members: [Int], _ atoms: [Atom]) throws -> (Subject, untestable: [Int]) {
+        var exact: [ByteKey: [Int]] = [:]
+        var folded: [ByteKey: [Int]] = [:]
+        var literals: [String: [Int]] = [:]
+        var literalAtoms: [Int] = []
+        for m in members {
+            switch atoms[m].form {
+            case .equals(let texts, let ignoringCase):
+                for t in Set(texts.map { ByteKey($0) }) {
+                    if ignoringCase { folded[t, default: []].append(m) } else { exact[t, default: []].append(m) }
+                }
+            case .literals(let texts):
+                literalAtoms.append(m)
+                for t in Set(texts) { literals[t, default: []].append(m) }
+            case .general: break
+            }
+        }
+        let set = LiteralSet(literals.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+        let extracted = try members.first.flatMap { m in
+            try atoms[m].subject.map { try CompiledExpression($0, input: [atoms[m].input], subqueries: NoSubqueries()) }
+        }
+        return (
+            Subject(
+                expression: extracted, exact: exact, folded: folded, literals: set, literalAtoms: set == nil ? [] : literalAtoms),
+            set == nil ? literalAtoms : []
+        )
+    }
+
+    /// Throws if the leg's prefix cannot be compiled.
+    public static func check(_ leg: Leg) throws { _ = try CompiledPrefix(leg) }
 
     /// The columns of a table in the order that ``MatchWorker/evaluate(_:table:context:key:)`` expects; nil if no leg reads it.
     public func columns(of table: String) -> [SchemaColumn]? { tables[table]?.columns }

@@ -1,7 +1,8 @@
 import CKernels
 import Columnar
+import Glibc
 
-/// What is known of the values of one column: which legs each value wakes. Bounded; one a worker thread and column.
+/// What is known of the values of one column: which atoms hold for each. Bounded; one a worker thread and column.
 ///
 /// Open addressing over XXH64 of the bytes; equal hashes are told apart by comparing the bytes. When `capacity` values are held the memo
 /// is emptied: streams repeat their values within minutes, so the rebuild is short.
@@ -14,7 +15,7 @@ struct ValueMemo {
     private var slots = ContiguousArray<Int32>(repeating: -1, count: 1024)
     private var hashes = ContiguousArray<UInt64>()
     private var values = ByteStrings()
-    /// Index into the worker's wake lists; 0 = wakes nobody.
+    /// Number of the value's atom list; 0: no atom holds.
     private var wakes = ContiguousArray<Int32>()
 
     var count: Int { hashes.count }
@@ -29,12 +30,18 @@ struct ValueMemo {
             let e = slots[i]
             if e < 0 { return nil }
             if hashes[Int(e)] == hash,
-                values.withBytes(Int(e), { $0.count == bytes.count && $0.elementsEqual(bytes) })
+                values.withBytes(Int(e), { ValueMemo.equal($0, bytes) })
             {
                 return wakes[Int(e)]
             }
             i = (i + 1) & mask
         }
+    }
+
+    private static func equal(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
+        guard a.count == b.count else { return false }
+        guard let p = a.baseAddress, let q = b.baseAddress else { return true }
+        return memcmp(p, q, a.count) == 0
     }
 
     mutating func insert(_ bytes: UnsafeRawBufferPointer, hash: UInt64, wake: Int32) {

@@ -1,3 +1,4 @@
+import CKernels
 import Columnar
 import Evaluation
 import KQL
@@ -8,47 +9,57 @@ import KQL
 struct Atom: Sendable {
     let column: String
     let type: ScalarType
-    /// Over a single input column; ``AtomForm/general`` predicates are evaluated through it.
+    /// Over a single input column; decides where ``form`` leaves doubt.
     let expr: BoundExpr
     let input: BoundColumn
+    /// The text that ``form`` speaks of, where that is not the column itself: many atoms share one extraction from a dynamic column.
+    let subject: BoundExpr?
     let form: AtomForm
     let fingerprint: String
 }
 
 enum AtomForm: Sendable {
-    /// True for exactly these strings; with `ignoringCase`, ASCII letters fold (all texts are ASCII then, and lower case).
+    /// True only for these strings; with `ignoringCase`, ASCII letters fold (all texts are ASCII then, and lower case).
     case equals([String], ignoringCase: Bool)
+    /// True only for texts with one of these ASCII literals in them, case aside; ``Atom/expr`` decides which of those.
+    case literals([String])
     case general
 }
 
-/// A necessary condition for a leg: if none of the atoms holds for a row, the row cannot survive the prefix.
-struct Witness: Sendable {
+/// A necessary condition: a row for which none of the atoms holds cannot survive the prefix.
+struct Clause: Sendable {
     var atoms: [Atom]
-    /// Expected selectivity class; smaller is rarer. Learned figures may replace it.
+    /// Expected selectivity class; smaller is rarer. Observed figures replace it.
     var cost: Double
 }
 
-/// Finds the witness of a prefix.
+/// Finds the witness of a prefix: clauses, all of which a surviving row satisfies.
 ///
-/// Soundness contract: the analysis may only ever weaken. Every step keeps "row survives ⇒ some atom holds": a conjunction may drop all
-/// sides but one, a disjunction needs an atom set for each side, anything else that is not a predicate over one traceable column gives
-/// up (nil: every row is a candidate). The residual prefix is always evaluated exactly afterwards.
+/// Soundness contract: the analysis may only ever weaken. Every step keeps "row survives ⇒ each clause has an atom that holds": a
+/// conjunction may drop sides, a disjunction needs an atom set for each side, anything else that is not a predicate over one traceable
+/// column gives up (no clause: every row is a candidate). The residual prefix is always evaluated exactly afterwards.
 struct WitnessFinder {
     let functions: any FunctionCatalog
     private var definitions: [ColumnID: BoundExpr] = [:]
     private var sources: [ColumnID: BoundColumn] = [:]
     private var conditions: [BoundExpr] = []
 
+    /// Clauses beyond these are left to the residual.
+    static let mostClauses = 4
+    /// A clause beside the first must be cheap to test: text over a dictionary.
+    static let mostCost = 10.0
+
     init(functions: any FunctionCatalog) { self.functions = functions }
 
-    static func find(_ leg: Leg, functions: any FunctionCatalog) -> Witness? {
+    static func find(_ leg: Leg, functions: any FunctionCatalog) -> [Clause] {
         var finder = WitnessFinder(functions: functions)
         finder.collect(leg.prefix)
-        var best: Witness?
-        for condition in finder.conditions {
-            if let w = finder.witness(condition), w.cost < best?.cost ?? .infinity { best = w }
+        let found = finder.conditions.flatMap(\.conjuncts).compactMap(finder.clause).sorted { $0.cost < $1.cost }
+        guard let best = found.first else { return [] }
+        let others = found.dropFirst().filter { c in
+            c.cost <= mostCost && c.atoms.allSatisfy { $0.type == .string || $0.type == .dynamic }
         }
-        return best
+        return [best] + others.prefix(mostClauses - 1)
     }
 
     /// Gathers the conjuncts of every filter, traced back to source columns. Columns made by mv-expand and parse stay untraceable.
@@ -81,17 +92,17 @@ struct WitnessFinder {
         }
     }
 
-    private func witness(_ e: BoundExpr) -> Witness? {
+    private func clause(_ e: BoundExpr) -> Clause? {
         if case .call(let name, let args) = e.kind {
             if name == "and" {
-                return args.compactMap(witness).min { $0.cost < $1.cost }
+                return args.compactMap(clause).min { $0.cost < $1.cost }
             }
             if name == "or", singleColumn(e) == nil {
-                var all = Witness(atoms: [], cost: 0)
+                var all = Clause(atoms: [], cost: 0)
                 for a in args {
-                    guard let w = witness(a) else { return nil }
-                    all.atoms += w.atoms
-                    all.cost += w.cost
+                    guard let c = clause(a) else { return nil }
+                    all.atoms += c.atoms
+                    all.cost += c.cost
                 }
                 return all
             }
@@ -99,9 +110,11 @@ struct WitnessFinder {
         guard let column = singleColumn(e) else { return nil }
         let cost = WitnessFinder.cost(e)
         guard cost < WitnessFinder.useless else { return nil }
-        let (form, text) = form(e, column)
-        return Witness(
-            atoms: [Atom(column: column.name, type: column.type, expr: e, input: column, form: form, fingerprint: text)], cost: cost)
+        let (subject, form) = form(e)
+        let atom = Atom(
+            column: column.name, type: column.type, expr: e, input: column, subject: subject, form: form,
+            fingerprint: e.fingerprint { _ in "$" })
+        return Clause(atoms: [atom], cost: cost)
     }
 
     private func singleColumn(_ e: BoundExpr) -> BoundColumn? {
@@ -110,22 +123,58 @@ struct WitnessFinder {
         return sources[id]
     }
 
-    private func form(_ e: BoundExpr, _ column: BoundColumn) -> (AtomForm, String) {
-        let text = e.fingerprint { _ in "$" }
-        guard column.type == .string, case .call(let op, let args) = e.kind, let first = args.first, case .column = first.kind else {
-            return (.general, text)
-        }
-        var values: [String] = []
-        for a in args.dropFirst() {
-            guard case .constant(.string(let s)) = a.kind else { return (.general, text) }
-            values.append(s)
-        }
+    /// What can be said of an atom by looking at a text, and which text; the subject is nil for the column itself.
+    private func form(_ e: BoundExpr) -> (subject: BoundExpr?, form: AtomForm) {
+        guard case .call(let op, let args) = e.kind, let first = args.first else { return (nil, .general) }
+        var subject: BoundExpr? = first
+        if case .column = first.kind { subject = nil }
+        guard first.type == .string, let values = WitnessFinder.texts(args.dropFirst()), !values.isEmpty else { return (nil, .general) }
         switch op {
-        case "==", "in": return (.equals(values, ignoringCase: false), text)
+        case "==", "in":
+            return (subject, .equals(values, ignoringCase: false))
         case "=~", "in~":
-            guard values.allSatisfy({ $0.utf8.allSatisfy { $0 < 0x80 } }) else { return (.general, text) }
-            return (.equals(values.map { $0.lowercased() }, ignoringCase: true), text)
-        default: return (.general, text)
+            guard values.allSatisfy(WitnessFinder.isASCII) else { return (nil, .general) }
+            return (subject, .equals(values.map { $0.lowercased() }, ignoringCase: true))
+        case "has", "has_cs", "has_any", "contains", "contains_cs", "startswith", "startswith_cs", "endswith", "endswith_cs", "hasprefix",
+            "hasprefix_cs", "hassuffix", "hassuffix_cs":
+            return literals(values, subject)
+        case "has_all":
+            return literals([values.max { $0.utf8.count < $1.utf8.count } ?? ""], subject)
+        case "matches regex":
+            guard values.count == 1, let literal = WitnessFinder.requiredLiteral(values[0]) else { return (nil, .general) }
+            return literals([literal], subject)
+        default: return (nil, .general)
+        }
+    }
+
+    private func literals(_ texts: [String], _ subject: BoundExpr?) -> (BoundExpr?, AtomForm) {
+        guard texts.allSatisfy({ !$0.isEmpty && WitnessFinder.isASCII($0) }) else { return (nil, .general) }
+        return (subject, .literals(texts.map { $0.lowercased() }))
+    }
+
+    /// The constant strings that arguments give, lists in dynamic constants included; nil if some argument is something else.
+    private static func texts(_ args: ArraySlice<BoundExpr>) -> [String]? {
+        var values: [String] = []
+        for a in args {
+            switch a.kind {
+            case .constant(.string(let s)), .constant(.dynamic(.string(let s))): values.append(s)
+            default: return nil
+            }
+        }
+        return values
+    }
+
+    private static func isASCII(_ s: String) -> Bool { s.utf8.allSatisfy { $0 < 0x80 } }
+
+    private static func requiredLiteral(_ pattern: String) -> String? {
+        var pattern = pattern
+        return pattern.withUTF8 { bytes -> String? in
+            guard let re = vk_re2_new(bytes.baseAddress, bytes.count, 0, 0, nil, 0) else { return nil }
+            defer { vk_re2_free(re) }
+            return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 256) { out in
+                let n = vk_re2_required_literal(re, out.baseAddress, out.count)
+                return n == 0 ? nil : String(decoding: out[..<n], as: UTF8.self)
+            }
         }
     }
 

@@ -9,7 +9,7 @@ import Tables
 /// What the pipeline needs to know of a chunk once its bytes are gone.
 public struct ChunkResult: Sendable {
     public var survivors: [SurvivorRows] = []
-    /// Least and greatest event time by table.
+    /// Least and greatest event time by table that some rule reads, and of all records under ``DetectionEngine/allTables``.
     public var times: [String: (least: Int64, greatest: Int64)] = [:]
     /// Event times in record order, for the source's clock.
     public var clockTimes: ContiguousArray<Int64> = []
@@ -75,6 +75,9 @@ public final class ChunkProcessor {
             unreadable.append((index, problem.reason))
         }
         for t in session.recordTimes where t > 0 && interval?.contains(t) ?? true { result.clockTimes.append(t) }
+        if let least = result.clockTimes.min(), let greatest = result.clockTimes.max() {
+            result.times[DetectionEngine.allTables] = (least, greatest)
+        }
         let batches = session.finish()
         for (index, reason) in unreadable where chunk.records.indices.contains(index) {
             let r = chunk.records[index]
@@ -93,7 +96,8 @@ public final class ChunkProcessor {
         var least = Int64.max
         var greatest = Int64.min
         for t in whole.times {
-            if let interval, !interval.contains(t) { continue }
+            // A row without any time (0) says nothing of how far logs reach.
+            if t <= 0 || !(interval?.contains(t) ?? true) { continue }
             least = min(least, t)
             greatest = max(greatest, t)
         }
@@ -103,8 +107,10 @@ public final class ChunkProcessor {
         let count = selection?.count ?? whole.count
         guard count > 0 else { return }
         result.rows += count
-        let seen = result.times[whole.name]
-        result.times[whole.name] = (min(seen?.least ?? least, least), max(seen?.greatest ?? greatest, greatest))
+        if least <= greatest {
+            let seen = result.times[whole.name]
+            result.times[whole.name] = (min(seen?.least ?? least, least), max(seen?.greatest ?? greatest, greatest))
+        }
         guard positions.indices.contains(whole.table), rules.columns(of: whole.name) != nil else { return }
         let columns = positions[whole.table].map { whole.batch.columns[$0] }
         var batch = Batch(columns: columns, count: whole.count)

@@ -28,11 +28,15 @@ public struct HuntFigures: Sendable {
     public init() {}
 }
 
-/// Tables over historical log files: every scan reads the files that can hold the table, in path order, in bounded memory.
+/// Tables over historical log files, in path order, in bounded memory.
+///
+/// A query that reads several tables, or one several times, reads the files once: the first scan also takes along the rows that the other
+/// reads of the plan want (``expect(_:)``). Rows that do not fit ``keptBytes`` are not kept; their scan reads the files again.
 public final class HuntTables: TableProvider {
     private let inputs: [HuntInput]
     private let catalog: WorkspaceCatalog
     private let limits: IngestLimits
+    private let keptBytes: Int
     private let progress: @Sendable (Int) -> Void
     private let isCancelled: @Sendable () -> Bool
     private let state = Mutex(State())
@@ -42,31 +46,67 @@ public final class HuntTables: TableProvider {
         /// Tables that a file held when it was read; files are skipped for others.
         var held: [String: Set<String>] = [:]
         var counted: Set<String> = []
+        var reads: [HuntRead.ID: HuntRead] = [:]
+        /// Rows taken along for scans to come.
+        var kept: [HuntRead.ID: [Batch]] = [:]
+        var isPipeRead = false
     }
 
+    /// `keptBytes`: memory for rows taken along.
     public init(
-        inputs: [HuntInput], catalog: WorkspaceCatalog, limits: IngestLimits = IngestLimits(),
+        inputs: [HuntInput], catalog: WorkspaceCatalog, limits: IngestLimits = IngestLimits(), keptBytes: Int = 256 << 20,
         progress: @escaping @Sendable (Int) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
     ) {
         self.inputs = inputs
         self.catalog = catalog
         self.limits = limits
+        self.keptBytes = keptBytes
         self.progress = progress
         self.isCancelled = isCancelled
     }
 
     public var figures: HuntFigures { state.withLock { $0.figures } }
 
+    /// Announces the reads of the plan that is about to run: the plan as the executor sees it, unused columns pruned.
+    public func expect(_ plan: Plan) {
+        let reads = HuntRead.reads(of: plan)
+        state.withLock { $0.reads = reads }
+    }
+
     public func scan(
         table: String, columns: [BoundColumn], filters: [BoundExpr], context: EvaluationContext, emit: (Batch) throws -> Bool
     ) throws {
-        let needed = columns.map { SchemaColumn($0.name, $0.type) }
-        let normalizer = Normalizer(catalog: catalog, needs: [NormalizedTable(name: table, columns: needed)])
+        let own = HuntRead(table: table, columns: columns, filters: [])
+        if let batches = state.withLock({ $0.kept[own.id] }) {
+            for b in batches { if try !emit(b) { return } }
+            return
+        }
+        // In a stable order, so that what overflows does not depend on hashing.
+        let others = state.withLock { s in s.reads.values.filter { $0.id != own.id && s.kept[$0.id] == nil } }
+            .sorted { $0.id < $1.id }
+        let used = state.withLock { s in s.kept.values.joined().reduce(0) { $0 + $1.bytes } }
+        let shelf = HuntShelf(others, context: context, limit: keptBytes - used)
+        var wanted: [String: Set<String>] = [:]
+        for read in [own] + others { wanted[read.table, default: []].formUnion(read.columns.map(\.name)) }
+        let needs = wanted.keys.sorted().map { name in
+            NormalizedTable(name: name, columns: HuntRead.columns(of: [own] + others, table: name))
+        }
+        let normalizer = Normalizer(catalog: catalog, needs: needs)
         let session = normalizer.makeSession()
+        let picker = HuntPicker(own, normalizer: normalizer)
         let chunk = Chunk()
+        // A pipe cannot be read again: what others want of it is taken to its end.
+        let readsPipe = inputs.contains { $0.file.path == "-" }
+        var wantsMore = true
         for input in inputs {
             let path = input.file.path
-            if let held = state.withLock({ $0.held[path] }), !held.contains(table) { continue }
+            if let held = state.withLock({ $0.held[path] }), held.isDisjoint(with: wanted.keys) { continue }
+            if path == "-", hasReadPipe() {
+                let most = "\(keptBytes >> 20) MiB"
+                throw EvaluationError(
+                    "standard input is read once, and its rows of \(table) are more than the \(most) that are kept: write it to a file first"
+                )
+            }
             let reader: RecordReader
             do {
                 let raw: any RawInput = path == "-" ? PipeInput(isCancelled: isCancelled) : try FileInput(path: path)
@@ -97,11 +137,11 @@ public final class HuntTables: TableProvider {
                 session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
                 for t in session.recordTimes { newest = max(newest, t) }
                 for batch in session.finish() where batch.count > 0 {
-                    guard try emit(batch.keyed(in: chunk.data)) else {
-                        goOn = false
-                        break
-                    }
+                    let keyed = batch.keyed(in: chunk.data)
+                    try shelf.add(keyed, of: batch.table, normalizer)
+                    if wantsMore, let rows = picker.pick(keyed, of: batch.table) { wantsMore = try emit(rows) }
                 }
+                goOn = wantsMore || (readsPipe && !shelf.isEmpty)
             }
             let complete = goOn
             let names = Set(session.takeCounts().records.keys)
@@ -116,6 +156,15 @@ public final class HuntTables: TableProvider {
                 }
             }
             if !goOn { return }
+        }
+        state.withLock { $0.kept.merge(shelf.rows) { a, _ in a } }
+    }
+
+    /// Whether standard input was read before; from now on it was.
+    private func hasReadPipe() -> Bool {
+        state.withLock { s in
+            defer { s.isPipeRead = true }
+            return s.isPipeRead
         }
     }
 

@@ -17,6 +17,8 @@ public struct ReplaySummary: Sendable {
     public var compressedBytes = 0
     public var deadLetters = 0
     public var lateRows = 0
+    /// Records that came when no rule could take them into a window any more.
+    public var lateRecords = 0
     public var futureTimes = 0
     /// Files that were read without recognising a record.
     public var unrecognizedFiles: [String] = []
@@ -61,9 +63,11 @@ public final class Replay: Sendable {
     }
 
     /// Runs to the end. `standardInput`: a pipe is read as well, after the files. `progress` gets compressed bytes done and is called
-    /// from any thread; `deadLetter` and the engine are used by one thread at a time. Returns the events in the order in which they arose.
+    /// from any thread; `deadLetter`, `late` (records older than everything retained) and the engine are used by one thread at a time.
+    /// Returns the events in the order in which they arose.
     public func run(
         files: [InputFile], standardInput: Bool, engine: DetectionEngine, deadLetter: @escaping (DeadLetter) -> Void,
+        late: @escaping (_ record: LateRow, _ source: String) -> Void = { _, _ in },
         progress: @escaping @Sendable (Int) -> Void, isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws -> (events: [AlertEvent], summary: ReplaySummary) {
         let normalizer = ChunkProcessor.normalizer(for: engine.ruleSet, catalog: catalog, options: options.normalizer)
@@ -76,8 +80,8 @@ public final class Replay: Sendable {
             State(
                 clocks: ordered.map { SourceClock(watermark: $0.lowerBound > 0 ? $0.lowerBound : nil) }
                     + (standardInput ? [SourceClock()] : []), finished: Array(repeating: false, count: total)))
-        // The engine and the dead-letter sink are used under the mutex only.
-        let shared = Unchecked((engine: engine, deadLetter: deadLetter))
+        // The engine and the sinks of dead letters and late records are used under the mutex only.
+        let shared = Unchecked((engine: engine, deadLetter: deadLetter, late: late))
         let rules = engine.ruleSet
         let workers = max(1, min(options.threads, total))
         DispatchQueue.concurrentPerform(iterations: workers) { _ in
@@ -98,7 +102,11 @@ public final class Replay: Sendable {
                     while !isCancelled(), try reader.next(into: chunk, final: true) == .chunk {
                         let result = try processor.process(chunk, stream: &stream)
                         progress(result.compressedBytes)
-                        state.withLock { deliver(result, index, path, &$0, shared.value.engine, shared.value.deadLetter) }
+                        state.withLock { s in
+                            deliver(result, index, path, &s, shared.value.engine, shared.value.deadLetter)
+                            s.summary.lateRecords += shared.value.engine.late.count
+                            for r in shared.value.engine.late { shared.value.late(r, path) }
+                        }
                     }
                     let recognized = stream.recognized > 0 || stream.unrecognized == 0
                     state.withLock { s in
@@ -179,7 +187,7 @@ public final class Replay: Sendable {
 }
 
 /// Carries a value into concurrent code that guards it by other means (said at the use).
-struct Unchecked<T>: @unchecked Sendable {
-    let value: T
-    init(_ value: T) { self.value = value }
+package struct Unchecked<T>: @unchecked Sendable {
+    package let value: T
+    package init(_ value: T) { self.value = value }
 }

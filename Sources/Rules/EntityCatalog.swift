@@ -3,6 +3,8 @@ public enum EntityCatalog {
     public struct Entity: Sendable {
         public let name: String
         public let identifiers: [String]
+        /// Sets of identifiers of which a mapping should have one whole: without, the entity cannot be told from others.
+        public let required: [[String]]
     }
 
     /// An entity type by name, any case.
@@ -13,10 +15,22 @@ public enum EntityCatalog {
         var out: [String: Entity] = [:]
         for line in table {
             let words = line.split(separator: " ").map(String.init)
-            if let name = words.first { out[name.lowercased()] = Entity(name: name, identifiers: Array(words.dropFirst())) }
+            guard let name = words.first else { continue }
+            let sets = (required[name] ?? "").split(separator: " ").map { $0.split(separator: "+").map(String.init) }
+            out[name.lowercased()] = Entity(name: name, identifiers: Array(words.dropFirst()), required: sets)
         }
         return out
     }()
+
+    /// Alternatives by type; `+` joins what must come together.
+    private static let required = [
+        "Account": "Name FullName Sid AadUserId PUID ObjectGuid", "Host": "HostName FullName NetBiosName AzureID OMSAgentID",
+        "IP": "Address", "URL": "Url", "AzureResource": "ResourceId", "CloudApplication": "AppId Name", "DNS": "DomainName",
+        "File": "Name", "FileHash": "Algorithm+Value", "Malware": "Name", "Process": "ProcessId CommandLine", "RegistryKey": "Hive Key",
+        "RegistryValue": "Name", "SecurityGroup": "DistinguishedName SID ObjectGuid", "IoTDevice": "DeviceId",
+        "Mailbox": "MailboxPrimaryAddress", "MailCluster": "Query Source", "MailMessage": "NetworkMessageId Recipient",
+        "SubmissionMail": "SubmissionId NetworkMessageId Recipient Submitter",
+    ]
 
     private static let table = [
         "Account Name FullName NTDomain DnsDomain UPNSuffix Sid AadTenantId AadUserId PUID IsDomainJoined DisplayName ObjectGuid CloudAppAccountId",
@@ -28,7 +42,7 @@ public enum EntityCatalog {
         "IoTDevice DeviceId DeviceName Manufacturer Model FirmwareVersion OperatingSystem MacAddress Protocols SerialNumber Source IoTSecurityAgentId DeviceType",
         "Mailbox MailboxPrimaryAddress DisplayName Upn ExternalDirectoryObjectId RiskLevel",
         "MailCluster Query Source NetworkMessageIds CountByDeliveryStatus CountByThreatType CountByProtectionStatus Threats QueryTime MailCount IsVolumeAnomaly ClusterSourceIdentifier ClusterSourceType ClusterQueryStartTime ClusterQueryEndTime ClusterGroup",
-        "MailMessage NetworkMessageId Recipient Urls Threats Sender P1Sender P1SenderDisplayName P1SenderDomain SenderIP P2Sender P2SenderDisplayName P2SenderDomain ReceivedDate InternetMessageId Subject DeliveryAction DeliveryLocation Language ThreatDetectionMethods",
+        "MailMessage NetworkMessageId Recipient Urls Threats Sender P1Sender P1SenderDisplayName P1SenderDomain SenderIP P2Sender P2SenderDisplayName P2SenderDomain ReceivedDate InternetMessageId Subject BodyFingerprintBin1 BodyFingerprintBin2 BodyFingerprintBin3 BodyFingerprintBin4 BodyFingerprintBin5 AntispamDirection DeliveryAction DeliveryLocation Language ThreatDetectionMethods",
         "SubmissionMail SubmissionId NetworkMessageId Recipient Submitter Timestamp Sender SenderIp Subject ReportType SubmissionDate",
     ]
 }

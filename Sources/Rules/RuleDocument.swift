@@ -29,12 +29,12 @@ struct RuleDecoder {
 
     init(lines: [Substring]) { self.lines = lines }
 
-    private mutating func note(_ severity: Diagnostic.Severity, _ code: String, _ message: String, _ node: Node?, mend: String? = nil) {
+    mutating func note(_ severity: Diagnostic.Severity, _ code: String, _ message: String, _ node: Node?, mend: String? = nil) {
         findings.append(
             RuleFinding(severity, code, message, line: node?.mark?.line ?? 1, column: node?.mark?.column ?? 1, mend: mend))
     }
 
-    private mutating func error(_ code: String, _ message: String, _ node: Node?, mend: String? = nil) {
+    mutating func error(_ code: String, _ message: String, _ node: Node?, mend: String? = nil) {
         note(.error, code, message, node, mend: mend)
     }
 
@@ -79,10 +79,15 @@ struct RuleDecoder {
         }
         let name = (text("name") ?? text("displayname")) ?? ""
         if name.isEmpty { error("VR0012", "`name` is missing", root) }
-        if name.count > 256 { error("VR0013", "`name` has \(name.count) characters; the limit is 256", node("name")) }
+        // Lengths count UTF-16 units, as Sentinel's validation does.
+        if name.utf16.count > 256 {
+            error("VR0013", "`name` has \(name.utf16.count) characters; the limit is 256", node("name") ?? node("displayname"))
+        }
         let query = text("query") ?? ""
         if query.isEmpty { error("VR0014", "`query` is missing", root) }
-        if query.count > 10_000 { error("VR0015", "`query` has \(query.count) characters; the limit is 10,000", node("query")) }
+        if query.utf16.count > 10_000 {
+            error("VR0015", "`query` has \(query.utf16.count) characters; the limit is 10,000", node("query"))
+        }
 
         var kind = AnalyticsRule.Kind.scheduled
         if let k = text("kind") {
@@ -114,7 +119,12 @@ struct RuleDecoder {
         rule.kind = kind
         rule.file = file
         rule.description = RuleDecoder.unquoted(text("description") ?? "")
-        if rule.description.count > 5000 { error("VR0017", "`description` has more than 5,000 characters", node("description")) }
+        if rule.description.isEmpty {
+            note(.note, "VR0052", "`description` is missing", root, mend: "say what the rule finds and why it matters")
+        }
+        if rule.description.utf16.count > 5000 {
+            error("VR0017", "`description` has more than 5,000 characters", node("description"))
+        }
         if let s = text("severity") {
             if let v = AnalyticsRule.Severity.allCases.first(where: { $0.rawValue.lowercased() == s.lowercased() }) {
                 rule.severity = v
@@ -124,7 +134,7 @@ struct RuleDecoder {
         } else {
             error("VR0019", "`severity` is missing", root, mend: "it is Informational, Low, Medium or High")
         }
-        if kind == .scheduled { trigger(&rule, node("triggeroperator"), node("triggerthreshold")) }
+        if kind == .scheduled { trigger(&rule, node("triggeroperator"), node("triggerthreshold"), root) }
         if let start = node("starttimeutc") {
             if let t = KustoTime.parseISO(start.string ?? "") {
                 rule.startTime = t
@@ -136,22 +146,25 @@ struct RuleDecoder {
         entities(&rule, node("entitymappings"), node("sentinelentitiesmappings"))
         details(&rule, node("customdetails"))
         overrides(&rule, node("alertdetailsoverride"))
-        if let grouping = node("eventgroupingsettings")?.mapping, let g = RuleDecoder.field(grouping, "aggregationKind") {
-            switch (g.string ?? "").lowercased() {
+        incidents(rule, node("incidentconfiguration"))
+        if let grouping = node("eventgroupingsettings") {
+            let kind = grouping.mapping.flatMap { RuleDecoder.field($0, "aggregationKind") }
+            switch (kind?.string ?? "").lowercased() {
             case "singlealert": rule.grouping = .singleAlert
             case "alertperresult": rule.grouping = .alertPerResult
-            default: error("VR0050", "`aggregationKind` is `\(g.string ?? "")`", g, mend: "it is SingleAlert or AlertPerResult")
+            case "" where kind == nil:
+                note(.warning, "VR0054", "`eventGroupingSettings` has no `aggregationKind`; SingleAlert is taken", grouping)
+            default: error("VR0050", "`aggregationKind` is `\(kind?.string ?? "")`", kind, mend: "it is SingleAlert or AlertPerResult")
             }
         }
-        if let on = node("suppressionenabled"), RuleDecoder.isTrue(on) {
-            rule.suppression = duration("suppressionDuration", node("suppressionduration"), root)
-        }
-        if let e = node("enabled") { rule.isEnabled = RuleDecoder.isTrue(e) }
+        suppression(&rule, node("suppressionenabled"), node("suppressionduration"), root)
+        if let e = node("enabled") { rule.isEnabled = flag("enabled", e, fallback: true) }
         rule.version = text("version")
         if let v = rule.version, v.count > 20 || !v.allSatisfy({ $0.isNumber || $0 == "." }) {
             note(.warning, "VR0051", "`version` is not of the form a.b.c", node("version"))
         }
         place(&rule, node("query"))
+        scope(rule)
         return findings.contains { $0.severity == .error } ? nil : rule
     }
 
@@ -178,6 +191,7 @@ struct RuleDecoder {
         }
     }
 
+    /// A duration in ticks; an hour where it is missing or unreadable, which is reported.
     private mutating func duration(_ name: String, _ node: Node?, _ root: Node) -> Int64 {
         guard let node, let text = node.string else {
             error("VR0020", "`\(name)` is missing", root, mend: "write a duration such as 5m, 1h or 14d")
@@ -187,21 +201,74 @@ struct RuleDecoder {
             error("VR0025", "`\(name)` is no duration: `\(text)`", node, mend: "write 5m, 1h, 14d, 01:00:00 or PT1H")
             return KustoTime.ticksPerHour
         }
-        if ticks < 5 * KustoTime.ticksPerMinute || ticks > 14 * KustoTime.ticksPerDay, name != "suppressionDuration" {
+        if RuleDurations.isBareNumber(text) {
+            note(.warning, "VR0056", "`\(name)` is a bare number, which means \(text) days", node, mend: "write the unit: \(text)d")
+        }
+        if name != "suppressionDuration", ticks < 5 * KustoTime.ticksPerMinute || ticks > 14 * KustoTime.ticksPerDay {
             error("VR0026", "`\(name)` is \(text); it must be from 5 minutes to 14 days", node)
         }
         return max(ticks, KustoTime.ticksPerMinute)
     }
 
-    private mutating func trigger(_ rule: inout AnalyticsRule, _ op: Node?, _ threshold: Node?) {
-        switch (op?.string ?? "gt").lowercased() {
-        case "gt", "greaterthan": rule.triggerOperator = .greaterThan
-        case "lt", "lessthan": rule.triggerOperator = .lessThan
-        case "eq", "equal": rule.triggerOperator = .equal
-        case "ne", "notequal": rule.triggerOperator = .notEqual
-        default: error("VR0027", "`triggerOperator` is `\(op?.string ?? "")`", op, mend: "it is gt, lt, eq or ne")
+    /// Suppression holds for 5 minutes to 24 hours. Where it is off, a wrong duration does no harm.
+    private mutating func suppression(_ rule: inout AnalyticsRule, _ enabled: Node?, _ length: Node?, _ root: Node) {
+        guard let enabled, flag("suppressionEnabled", enabled) else {
+            if let length, RuleDurations.parse(length.string ?? "") == nil {
+                note(.warning, "VR0053", "`suppressionDuration` is no duration; suppression is off", length)
+            }
+            return
         }
-        guard let threshold else { return }
+        let before = findings.count
+        let ticks = duration("suppressionDuration", length, root)
+        rule.suppression = ticks
+        if findings.count == before, ticks < 5 * KustoTime.ticksPerMinute || ticks > KustoTime.ticksPerDay {
+            error("VR0053", "`suppressionDuration` is \(length?.string ?? ""); it must be from 5 minutes to 24 hours", length)
+        }
+    }
+
+    /// Queries over every table are not allowed in rules: `search *`, `union *`.
+    private mutating func scope(_ rule: AnalyticsRule) {
+        let tokens = SyntaxTree.parse(rule.query).tokens
+        let bytes = Array(rule.query.utf8)
+        func word(_ i: Int) -> String {
+            guard tokens.indices.contains(i), tokens[i].range.upper <= bytes.count, tokens[i].kind != .string else { return "" }
+            return String(decoding: bytes[tokens[i].range.lower..<tokens[i].range.upper], as: UTF8.self)
+        }
+        for i in tokens.indices where word(i) == "search" || word(i) == "union" {
+            // Only where an operator may begin: elsewhere it is a name, and the star multiplies.
+            guard i == 0 || ["|", ";", "(", "{"].contains(word(i - 1)) || (word(i - 1) == "=" && word(i - 3) == "let") else { continue }
+            var next = i + 1
+            while tokens.indices.contains(next), tokens[next].kind == .identifier, word(next + 1) == "=" { next += 3 }
+            guard word(next) == "*", !(next + 1 < tokens.count && isTight(tokens[next + 1], tokens[next])) else { continue }
+            let place = SourceText(rule.query).position(at: tokens[i].range.lower)
+            findings.append(
+                RuleFinding(
+                    .error, "VR0057", "`\(word(i)) *` reads every table, which rules may not", line: rule.queryLine + place.line - 1,
+                    column: rule.queryColumn + place.column - 1, mend: "name the tables"))
+        }
+    }
+
+    /// Whether a name goes on right after the star: `union *Events` is a pattern.
+    private func isTight(_ token: Token, _ before: Token) -> Bool {
+        token.kind == .identifier && token.triviaStart == token.range.lower && token.range.lower == before.range.upper
+    }
+
+    private mutating func trigger(_ rule: inout AnalyticsRule, _ op: Node?, _ threshold: Node?, _ root: Node) {
+        if let op {
+            switch (op.string ?? "").lowercased() {
+            case "gt", "greaterthan": rule.triggerOperator = .greaterThan
+            case "lt", "lessthan": rule.triggerOperator = .lessThan
+            case "eq", "equal": rule.triggerOperator = .equal
+            case "ne", "notequal": rule.triggerOperator = .notEqual
+            default: error("VR0027", "`triggerOperator` is `\(op.string ?? "")`", op, mend: "it is gt, lt, eq or ne")
+            }
+        } else {
+            error("VR0029", "`triggerOperator` is missing", root, mend: "write gt with a triggerThreshold of 0 to alert on any row")
+        }
+        guard let threshold else {
+            error("VR0029", "`triggerThreshold` is missing", root, mend: "write 0 with a triggerOperator of gt to alert on any row")
+            return
+        }
         if let n = Int(threshold.string ?? ""), (0...10_000).contains(n) {
             rule.triggerThreshold = n
         } else {
@@ -248,6 +315,9 @@ struct RuleDecoder {
                     mend: Suggestions.nearest(text, in: AttackCatalog.identifiers).map { "did you mean \($0)?" })
             }
         }
+        if listed.isEmpty, !rule.techniques.isEmpty {
+            note(.note, "VR0036", "the rule lists techniques and no tactic", techniques.first { $0 != nil } ?? nil)
+        }
         // A parent that is only there because a sub-technique is says nothing more.
         let parents = Set(rule.techniques.compactMap { $0.contains(".") ? String($0.prefix { $0 != "." }) : nil })
         if techniques.count > 2, techniques[2] != nil { rule.techniques.removeAll { parents.contains($0) } }
@@ -262,121 +332,34 @@ struct RuleDecoder {
 
     private func append(_ id: String, _ rule: inout AnalyticsRule) { if !rule.techniques.contains(id) { rule.techniques.append(id) } }
 
-    private mutating func entities(_ rule: inout AnalyticsRule, _ mappings: Node?, _ arrays: Node?) {
-        let list = RuleDecoder.items(mappings)
-        if list.count > 10 { error("VR0040", "\(list.count) entity mappings; the limit is 10", mappings) }
-        for m in list {
-            guard let map = m.mapping, let typeNode = RuleDecoder.field(map, "entityType"), let type = typeNode.string else {
-                error("VR0041", "an entity mapping needs `entityType` and `fieldMappings`", m)
-                continue
-            }
-            guard let entity = EntityCatalog.type(type) else {
-                error(
-                    "VR0042", "`\(type)` is no entity type", typeNode,
-                    mend: Suggestions.nearest(type, in: EntityCatalog.names).map { "did you mean `\($0)`?" })
-                continue
-            }
-            var fields: [AnalyticsRule.FieldMapping] = []
-            for f in RuleDecoder.items(RuleDecoder.field(map, "fieldMappings")) {
-                guard let field = f.mapping, let idNode = RuleDecoder.field(field, "identifier"), let identifier = idNode.string,
-                    let columnNode = RuleDecoder.field(field, "columnName"), let column = columnNode.string
-                else {
-                    error("VR0043", "a field mapping needs `identifier` and `columnName`", f)
-                    continue
-                }
-                let canonical = entity.identifiers.first { $0.lowercased() == identifier.lowercased() }
-                if canonical == nil {
-                    note(
-                        .warning, "VR0044", "`\(identifier)` is no identifier of \(entity.name)", idNode,
-                        mend: "it takes " + entity.identifiers.joined(separator: ", "))
-                }
-                if !RuleDecoder.isColumnName(column) { error("VR0045", "`\(column)` is no column name", columnNode) }
-                if fields.contains(where: { $0.identifier == canonical ?? identifier }) {
-                    error("VR0046", "`\(identifier)` stands twice in one mapping", idNode)
-                }
-                fields.append(AnalyticsRule.FieldMapping(identifier: canonical ?? identifier, columnName: column))
-            }
-            if fields.isEmpty || fields.count > 3 { error("VR0047", "a mapping has 1 to 3 field mappings, this one \(fields.count)", m) }
-            rule.entityMappings.append(AnalyticsRule.EntityMapping(entityType: entity.name, fields: fields))
-        }
-        for a in RuleDecoder.items(arrays) {
-            if let map = a.mapping, let c = RuleDecoder.field(map, "columnName")?.string { rule.sentinelEntityColumns.append(c) }
-        }
-    }
-
-    private mutating func details(_ rule: inout AnalyticsRule, _ node: Node?) {
-        guard let node else { return }
-        guard let map = node.mapping else { return error("VR0060", "`customDetails` is a map of names to columns", node) }
-        if map.count > 20 { error("VR0061", "\(map.count) custom details; the limit is 20", node) }
-        for (key, value) in map {
-            guard let name = key.string, let column = value.string else { continue }
-            if name.count > 20 || !RuleDecoder.isColumnName(name) || name.hasPrefix("_") {
-                error(
-                    "VR0062", "`\(name)` cannot name a custom detail", key,
-                    mend: "a letter, then letters, digits or _, 20 characters at most")
-            }
-            if !RuleDecoder.isColumnName(column) { error("VR0045", "`\(column)` is no column name", value) }
-            rule.customDetails.append(AnalyticsRule.FieldMapping(identifier: name, columnName: column))
-        }
-    }
-
-    private mutating func overrides(_ rule: inout AnalyticsRule, _ node: Node?) {
-        guard let node else { return }
-        guard let map = node.mapping else { return error("VR0070", "`alertDetailsOverride` is a map", node) }
-        var o = AnalyticsRule.DetailsOverride()
-        for (key, value) in map {
-            switch (key.string ?? "").lowercased() {
-            case "alertdisplaynameformat": o.displayNameFormat = format(value, limit: 256)
-            case "alertdescriptionformat": o.descriptionFormat = format(value, limit: 5000)
-            case "alertseveritycolumnname": o.severityColumn = value.string
-            case "alerttacticscolumnname": o.tacticsColumn = value.string
-            case "alertdynamicproperties":
-                for p in RuleDecoder.items(value) {
-                    guard let m = p.mapping, let property = RuleDecoder.field(m, "alertProperty")?.string,
-                        let column = RuleDecoder.field(m, "value")?.string
-                    else {
-                        error("VR0071", "a dynamic property needs `alertProperty` and `value`", p)
-                        continue
-                    }
-                    o.dynamicProperties.append(AnalyticsRule.FieldMapping(identifier: property, columnName: column))
-                }
-            default: note(.warning, "VR0072", "`\(key.string ?? "")` is no override and is ignored", key)
-            }
-        }
-        rule.detailsOverride = o
-    }
-
-    private mutating func format(_ node: Node, limit: Int) -> String? {
-        guard let text = node.string else { return nil }
-        if text.count > limit { error("VR0073", "the format has more than \(limit) characters", node) }
-        var placeholders = 0
-        var rest = text[...]
-        while let start = rest.firstRange(of: "{{") {
-            placeholders += 1
-            rest = rest[start.upperBound...]
-        }
-        if placeholders > 3 { error("VR0074", "the format has \(placeholders) placeholders; the limit is 3", node) }
-        return text
-    }
-
     // MARK: Nodes
 
-    private static func items(_ node: Node?) -> [Node] {
+    static func items(_ node: Node?) -> [Node] {
         guard let node else { return [] }
         if let list = node.sequence { return Array(list) }
         if case .scalar(let s) = node, s.string.isEmpty || s.string == "[]" { return [] }
         return [node]
     }
 
-    private static func field(_ map: Node.Mapping, _ name: String) -> Node? {
+    static func field(_ map: Node.Mapping, _ name: String) -> Node? {
         for (k, v) in map where k.string?.lowercased() == name.lowercased() { return v }
         return nil
     }
 
-    private static func isTrue(_ node: Node) -> Bool { ["true", "yes", "on"].contains((node.string ?? "").lowercased()) }
+    /// A switch; anything but true and false is an error and counts as `fallback`.
+    mutating func flag(_ name: String, _ node: Node, fallback: Bool = false) -> Bool {
+        switch (node.string ?? "").lowercased() {
+        case "true", "yes", "on": return true
+        case "false", "no", "off": return false
+        default:
+            error("VR0055", "`\(name)` is neither true nor false", node)
+            return fallback
+        }
+    }
 
-    private static func isColumnName(_ s: String) -> Bool {
-        guard let first = s.first, first.isLetter || first == "_", s.count <= 500 else { return false }
+    static func isColumnName(_ s: String) -> Bool {
+        guard let first = s.unicodeScalars.first, first == "_" || (first.isASCII && first.properties.isAlphabetic), s.utf16.count <= 500
+        else { return false }
         return s.allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" }
     }
 
@@ -391,50 +374,5 @@ struct RuleDecoder {
         while let l = t.last, l.isNewline || l == " " { t.removeLast() }
         if t.count >= 2, t.first == "'", t.last == "'" { t = String(t.dropFirst().dropLast()) }
         return t
-    }
-}
-
-/// Durations in the three spellings of rule files: `5m`, `1.02:00:00`, `P1DT2H`.
-public enum RuleDurations {
-    /// Ticks; nil for anything else.
-    public static func parse(_ text: String) -> Int64? {
-        let t = text.filter { $0 != " " }
-        guard let first = t.first else { return nil }
-        if first == "P" || first == "p" { return iso(t.uppercased().dropFirst()) }
-        if t.contains(":") || t.allSatisfy(\.isNumber) { return KustoTime.parseTimespan(t).flatMap { $0 > 0 ? $0 : nil } }
-        guard let n = Int64(t.dropLast()), n > 0, n < 1_000_000, let unit = t.last.flatMap({ units[$0] }) else { return nil }
-        return n * unit
-    }
-
-    private static let units: [Character: Int64] = [
-        "s": KustoTime.ticksPerSecond, "m": KustoTime.ticksPerMinute, "h": KustoTime.ticksPerHour, "d": KustoTime.ticksPerDay,
-    ]
-
-    private static func iso(_ text: Substring) -> Int64? {
-        var total: Int64 = 0
-        var inTime = false
-        var digits = ""
-        for c in text {
-            if c.isNumber {
-                digits.append(c)
-                if digits.count > 6 { return nil }
-                continue
-            }
-            if c == "T", digits.isEmpty {
-                inTime = true
-                continue
-            }
-            guard let n = Int64(digits) else { return nil }
-            digits = ""
-            switch (c, inTime) {
-            case ("W", false): total += n * 7 * KustoTime.ticksPerDay
-            case ("D", false): total += n * KustoTime.ticksPerDay
-            case ("H", true): total += n * KustoTime.ticksPerHour
-            case ("M", true): total += n * KustoTime.ticksPerMinute
-            case ("S", true): total += n * KustoTime.ticksPerSecond
-            default: return nil
-            }
-        }
-        return digits.isEmpty && total > 0 ? total : nil
     }
 }

@@ -2,8 +2,8 @@ import Columnar
 import Detection
 import Glibc
 import Ingest
+import KQL
 import Sinks
-import Yams
 
 /// A mistake in the configuration: which key, what is wrong, where.
 public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
@@ -38,10 +38,20 @@ public struct VedetteConfiguration: Sendable {
     public var deadLetterPath: String?
     public var deadLetterBytes = 64 << 20
     public var deadLetterFiles = 4
+    public var latePath: String?
+    public var lateBytes = 64 << 20
+    public var lateFiles = 4
+    public var outbox = OutboxLimits()
     public var limits = IngestLimits()
+    /// Rows that one rule may retain in memory and on the disk, and bytes of raw records kept for evidence by all.
+    public var ruleRows = DetectionOptions().retainedRowsPerRule
+    public var spilledRows = DetectionOptions().spilledRowsPerRule
+    public var evidenceBytes = DetectionOptions().evidenceBudget
+    /// Files that are gone and whose data is still known.
+    public var rememberedFiles = 10_000
     public var logLevel = "info"
     public var logFormat = "text"
-    /// Ticks that closed alerts are kept; nil: for ever.
+    /// Ticks of wall time that an alert is kept after it was last written, and that the raw records in it are; nil: for ever.
     public var alertRetention: Int64?
     public var evidenceRetention: Int64?
     public var checkpointInterval: Int64 = KustoTime.ticksPerSecond
@@ -75,8 +85,10 @@ public struct VedetteConfiguration: Sendable {
     /// Keys that take one value; the flag is the key with dashes, the variable `VEDETTE_` and the key in capitals, dots as underscores.
     public static let keys = [
         "rules", "inputs", "input", "state_dir", "start_at", "mode", "lateness", "idle_timeout", "outputs", "dead_letter.path",
-        "dead_letter.max_bytes", "dead_letter.max_files", "limits.record_bytes", "limits.depth", "limits.expansion_ratio", "log.level",
-        "log.format", "retention.alerts", "retention.evidence", "checkpoint_interval", "threads", "strict", "cold_raise",
+        "dead_letter.max_bytes", "dead_letter.max_files", "late.path", "late.max_bytes", "late.max_files", "outbox.max_alerts",
+        "outbox.max_bytes", "outbox.when_full", "limits.record_bytes", "limits.depth", "limits.expansion_ratio", "limits.rule_rows",
+        "limits.spilled_rows", "limits.evidence_bytes", "limits.remembered_files", "log.level", "log.format", "retention.alerts",
+        "retention.evidence", "checkpoint_interval", "threads", "strict", "cold_raise",
         "fail_on_dead_letter", "checkpoints",
     ]
 
@@ -85,10 +97,23 @@ public struct VedetteConfiguration: Sendable {
         "VEDETTE_" + String(key.uppercased().map { $0 == "." ? "_" : $0 })
     }
 
+    /// Keys that take a list.
+    static let lists: Set<String> = ["rules", "inputs", "outputs", "lateness"]
+
     /// Sets a key from text. Lists take values separated by commas. `origin` stands in the error: a flag, a variable, a file and line.
     public mutating func set(_ key: String, _ text: String, origin: String) throws {
+        try set(key, VedetteConfiguration.lists.contains(key) ? text.split(separator: ",").map(String.init) : [text], origin: origin)
+    }
+
+    /// Sets a key from its values: one, but for lists.
+    public mutating func set(_ key: String, _ values: [String], origin: String) throws {
+        let text = values.joined(separator: ",")
         func bad(_ wanted: String) -> ConfigurationError { ConfigurationError("\(origin): `\(text)` is not \(wanted)") }
-        func list() -> [String] { text.split(separator: ",").map { String($0) }.filter { !$0.isEmpty } }
+        func list() throws -> [String] {
+            let items = values.filter { !$0.isEmpty }
+            guard !items.isEmpty else { throw ConfigurationError("\(origin): the list is empty") }
+            return items
+        }
         func duration() throws -> Int64 {
             guard let d = Durations.parse(text) else { throw bad("a duration such as 30s, 5m, 2h or 7d") }
             return d
@@ -96,6 +121,10 @@ public struct VedetteConfiguration: Sendable {
         func number(_ range: ClosedRange<Int>) throws -> Int {
             guard let n = Int(text), range.contains(n) else { throw bad("a whole number from \(range.lowerBound) to \(range.upperBound)") }
             return n
+        }
+        func path() throws -> String {
+            guard !text.isEmpty, !text.utf8.contains(0) else { throw bad("a path") }
+            return text
         }
         func flag() throws -> Bool {
             switch text.lowercased() {
@@ -105,17 +134,17 @@ public struct VedetteConfiguration: Sendable {
             }
         }
         switch key {
-        case "rules": rules = list()
+        case "rules": rules = try list()
         case "inputs":
-            inputs = list().map { item in
+            inputs = try list().map { item in
                 guard let eq = item.firstIndex(of: "="), item[..<eq].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" }) else {
                     return TailSpec(pattern: item)
                 }
                 return TailSpec(pattern: String(item[item.index(after: eq)...]), table: String(item[..<eq]))
             }
         case "input":
-            if text == "-" { readsStandardInput = true } else { inputs = [TailSpec(pattern: text)] }
-        case "state_dir": stateDirectory = text
+            if text == "-" { readsStandardInput = true } else { inputs = [TailSpec(pattern: try path())] }
+        case "state_dir": stateDirectory = try path()
         case "start_at":
             guard let v = TailSet.StartAt(rawValue: text) else { throw bad("end or beginning") }
             startAt = v
@@ -123,7 +152,7 @@ public struct VedetteConfiguration: Sendable {
             guard let v = DetectionOptions.Mode(rawValue: text) else { throw bad("streaming or parity") }
             mode = v
         case "lateness":
-            for item in list() {
+            for item in try list() {
                 let parts = item.split(separator: "=", maxSplits: 1).map(String.init)
                 guard let last = parts.last, let d = Durations.parse(last) else { throw bad("a duration, or Table=duration") }
                 if parts.count == 2 {
@@ -135,12 +164,24 @@ public struct VedetteConfiguration: Sendable {
             }
         case "idle_timeout": idleTimeout = try duration()
         case "outputs": outputs = try list().map { try VedetteConfiguration.output($0, origin: origin) }
-        case "dead_letter.path": deadLetterPath = text
+        case "dead_letter.path": deadLetterPath = try path()
         case "dead_letter.max_bytes": deadLetterBytes = try number(4096...1 << 40)
         case "dead_letter.max_files": deadLetterFiles = try number(1...1000)
+        case "late.path": latePath = try path()
+        case "late.max_bytes": lateBytes = try number(4096...1 << 40)
+        case "late.max_files": lateFiles = try number(1...1000)
+        case "outbox.max_alerts": outbox.alerts = try number(1...100_000_000)
+        case "outbox.max_bytes": outbox.bytes = try number(4096...1 << 40)
+        case "outbox.when_full":
+            guard let v = OutboxLimits.WhenFull(rawValue: text) else { throw bad("pause or drop_oldest") }
+            outbox.whenFull = v
         case "limits.record_bytes": limits.recordBytes = try number(1024...256 << 20)
         case "limits.depth": limits.depth = try number(4...1000)
         case "limits.expansion_ratio": limits.expansionRatio = try number(2...1_000_000)
+        case "limits.rule_rows": ruleRows = try number(1...1 << 40)
+        case "limits.spilled_rows": spilledRows = try number(0...1 << 40)
+        case "limits.evidence_bytes": evidenceBytes = try number(0...1 << 40)
+        case "limits.remembered_files": rememberedFiles = try number(0...10_000_000)
         case "log.level":
             guard ["debug", "info", "notice", "warning", "error"].contains(text) else { throw bad("debug, info, notice, warning or error") }
             logLevel = text
@@ -155,129 +196,37 @@ public struct VedetteConfiguration: Sendable {
         case "cold_raise": coldRaise = try flag()
         case "fail_on_dead_letter": failOnDeadLetter = try flag()
         case "checkpoints": checkpoints = try flag()
-        default: throw ConfigurationError("\(origin): there is no setting `\(key)`")
+        default: throw ConfigurationError("\(origin): \(VedetteConfiguration.unknown(key))")
         }
+    }
+
+    static func unknown(_ key: String) -> String {
+        "there is no setting `\(key)`; "
+            + (Suggestions.nearest(key, in: keys).map { "did you mean `\($0)`?" } ?? "the settings are " + keys.joined(separator: ", "))
     }
 
     /// `stdout`, `stdout:table`, `file:PATH`, `syslog:unix:/dev/log`.
     static func output(_ text: String, origin: String) throws -> Output {
         let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
         switch parts[0] {
-        case "stdout": return Output(kind: .stdout, format: parts.count > 1 ? AlertFormat(rawValue: parts[1]) ?? .jsonl : .jsonl)
+        case "stdout" where parts.count == 1: return Output(kind: .stdout, format: .jsonl)
+        case "stdout":
+            if let format = AlertFormat(rawValue: parts[1]) { return Output(kind: .stdout, format: format) }
         case "file" where parts.count == 2: return Output(kind: .file(path: parts[1]), format: .jsonl)
         case "syslog" where parts.count == 2:
             if let a = SyslogSink.Address(parts[1]) { return Output(kind: .syslog(a), format: .jsonl) }
         default: break
         }
         throw ConfigurationError(
-            "\(origin): `\(text)` is not stdout, file:PATH, syslog:unix:PATH, syslog:udp:HOST:PORT or syslog:tcp:HOST:PORT")
+            "\(origin): `\(text)` is not stdout, stdout:table, file:PATH, syslog:unix:PATH, syslog:udp:HOST:PORT or syslog:tcp:HOST:PORT")
     }
 
-    /// Takes every `VEDETTE_…` variable; an unknown one is a mistake worth telling.
+    /// Takes every `VEDETTE_…` variable. Others are left alone: the prefix is not ours alone.
     public mutating func apply(environment: [String: String]) throws {
         for key in VedetteConfiguration.keys {
             let name = VedetteConfiguration.variable(key)
             if let text = environment[name] { try set(key, text, origin: name) }
         }
-    }
-
-    // MARK: The file
-
-    /// Reads a configuration file over the present values.
-    public mutating func apply(file path: String) throws {
-        let text = try TextFile.read(path, limit: 1 << 20)
-        let node: Node?
-        do { node = try Yams.compose(yaml: text) } catch { throw ConfigurationError("\(path): \(error)") }
-        guard let node else { return }
-        guard let root = node.mapping else { throw ConfigurationError("\(path): not a map of settings") }
-        for (keyNode, value) in root {
-            let key = keyNode.string ?? ""
-            let origin = "\(path):\(keyNode.mark.map { "\($0.line):\($0.column)" } ?? "1:1"): \(key)"
-            switch key {
-            case "rules": rules = try VedetteConfiguration.strings(value, origin)
-            case "inputs":
-                inputs = try (value.sequence.map(Array.init) ?? [value]).map { try VedetteConfiguration.input($0, origin) }
-            case "outputs":
-                outputs = try (value.sequence.map(Array.init) ?? [value]).map { try VedetteConfiguration.outputNode($0, origin) }
-            case "lateness":
-                if let map = value.mapping {
-                    for (table, d) in map {
-                        guard let name = table.string, let s = d.string, let ticks = Durations.parse(s) else {
-                            throw ConfigurationError("\(origin): every table needs a duration such as 20m")
-                        }
-                        lateness[name] = ticks
-                    }
-                } else {
-                    try set(key, value.string ?? "", origin: origin)
-                }
-            case "dead_letter", "limits", "log", "retention":
-                guard let map = value.mapping else { throw ConfigurationError("\(origin): expected a map") }
-                for (sub, v) in map {
-                    let name = "\(key).\(sub.string ?? "")"
-                    guard VedetteConfiguration.keys.contains(name) else {
-                        throw ConfigurationError(
-                            "\(path):\(sub.mark.map { "\($0.line):\($0.column)" } ?? "1:1"): there is no setting `\(name)`")
-                    }
-                    try set(name, v.string ?? "", origin: origin + "." + (sub.string ?? ""))
-                }
-            default:
-                guard VedetteConfiguration.keys.contains(key), let s = value.string else {
-                    throw ConfigurationError(
-                        "\(path):\(keyNode.mark.map { "\($0.line):\($0.column)" } ?? "1:1"): there is no setting `\(key)`; the settings are "
-                            + VedetteConfiguration.keys.joined(separator: ", "))
-                }
-                try set(key, s, origin: origin)
-            }
-        }
-    }
-
-    private static func strings(_ node: Node, _ origin: String) throws -> [String] {
-        if let s = node.string { return [s] }
-        guard let list = node.sequence else { throw ConfigurationError("\(origin): expected a list") }
-        return try list.map {
-            guard let s = $0.string else { throw ConfigurationError("\(origin): expected a list of texts") }
-            return s
-        }
-    }
-
-    private static func input(_ node: Node, _ origin: String) throws -> TailSpec {
-        if let s = node.string { return TailSpec(pattern: s) }
-        guard let map = node.mapping, let path = map["path"]?.string else { throw ConfigurationError("\(origin): an input needs a `path`") }
-        for (k, _) in map where !["path", "table", "format"].contains(k.string ?? "") {
-            throw ConfigurationError("\(origin): an input has no `\(k.string ?? "")`; it takes path, table and format")
-        }
-        if let format = map["format"]?.string, format != "auto" {
-            throw ConfigurationError(
-                "\(origin): format `\(format)` is not supported; `auto` finds JSON lines, arrays and envelopes by itself")
-        }
-        return TailSpec(pattern: path, table: map["table"]?.string)
-    }
-
-    private static func outputNode(_ node: Node, _ origin: String) throws -> Output {
-        if let s = node.string { return try output(s, origin: origin) }
-        guard let map = node.mapping, let type = map["type"]?.string else {
-            throw ConfigurationError("\(origin): an output needs a `type`")
-        }
-        var out: Output
-        switch type {
-        case "stdout": out = Output(kind: .stdout, format: .jsonl)
-        case "file":
-            guard let path = map["path"]?.string else { throw ConfigurationError("\(origin): a file output needs a `path`") }
-            out = Output(kind: .file(path: path), format: .jsonl)
-        case "syslog":
-            guard let a = map["address"]?.string.flatMap({ SyslogSink.Address($0) }) else {
-                throw ConfigurationError("\(origin): a syslog output needs an `address`: unix:/dev/log, udp:host:port or tcp:host:port")
-            }
-            out = Output(kind: .syslog(a), format: .jsonl)
-        default: throw ConfigurationError("\(origin): output type `\(type)` is not stdout, file or syslog")
-        }
-        if let f = map["format"]?.string {
-            guard let format = AlertFormat(rawValue: f) else {
-                throw ConfigurationError("\(origin): output format `\(f)` is not jsonl or table")
-            }
-            out.format = format
-        }
-        return out
     }
 
     /// What is missing or contradictory before a start.
@@ -286,60 +235,10 @@ public struct VedetteConfiguration: Sendable {
         if !readsStandardInput, inputs.isEmpty {
             throw ConfigurationError("nothing to read: name files with `inputs:` or --inputs, or use --input -")
         }
+        var names: Set<Output.Kind> = []
+        for o in outputs where !names.insert(o.kind).inserted {
+            throw ConfigurationError("two outputs write to the same place: every one needs its own")
+        }
         if readsStandardInput, !inputs.isEmpty { throw ConfigurationError("`input: -` and `inputs` exclude each other") }
-    }
-}
-
-/// Durations as people write them.
-public enum Durations {
-    /// `90s`, `5m`, `2h`, `30d`, `250ms`, or `hh:mm:ss`; in ticks. Nil for anything else, negative ones included.
-    public static func parse(_ text: String) -> Int64? {
-        let digits = text.prefix { $0.isASCII && $0.isNumber }
-        let unit: Int64
-        switch text.dropFirst(digits.count) {
-        case "ms": unit = KustoTime.ticksPerMillisecond
-        case "s": unit = KustoTime.ticksPerSecond
-        case "m", "min": unit = KustoTime.ticksPerMinute
-        case "h": unit = KustoTime.ticksPerHour
-        case "d": unit = KustoTime.ticksPerDay
-        default: return text.contains(":") ? KustoTime.parseTimespan(text).flatMap { $0 >= 0 ? $0 : nil } : nil
-        }
-        guard let n = Int64(digits) else { return nil }
-        let (ticks, overflow) = n.multipliedReportingOverflow(by: unit)
-        return overflow ? nil : ticks
-    }
-
-    /// `3d 4h`, `5m`, `12s`: the two largest units.
-    public static func describe(_ ticks: Int64) -> String {
-        var rest = max(0, ticks)
-        var parts: [String] = []
-        for (name, unit) in [
-            ("d", KustoTime.ticksPerDay), ("h", KustoTime.ticksPerHour), ("m", KustoTime.ticksPerMinute), ("s", KustoTime.ticksPerSecond),
-        ] {
-            let n = rest / unit
-            if n > 0 { parts.append("\(n)\(name)") }
-            rest %= unit
-        }
-        return parts.isEmpty ? "0s" : parts.prefix(2).joined(separator: " ")
-    }
-}
-
-/// Small text files, read whole.
-public enum TextFile {
-    /// Throws with the path and the reason; larger files than `limit` bytes are refused.
-    public static func read(_ path: String, limit: Int) throws -> String {
-        let input: FileInput
-        do { input = try FileInput(path: path) } catch { throw ConfigurationError("\(error)") }
-        var bytes = [UInt8](repeating: 0, count: 64 << 10)
-        var all: [UInt8] = []
-        while true {
-            let n: Int
-            do { n = try bytes.withUnsafeMutableBytes { try input.read(into: $0) } } catch { throw ConfigurationError("\(error)") }
-            if n == 0 { break }
-            all += bytes.prefix(n)
-            if all.count > limit { throw ConfigurationError("\(path): longer than \(limit) bytes") }
-        }
-        guard let text = String(validating: all, as: UTF8.self) else { throw ConfigurationError("\(path): not UTF-8") }
-        return text
     }
 }

@@ -2,10 +2,8 @@ import CKernels
 import Columnar
 import Detection
 import Dispatch
-import Evaluation
 import Glibc
 import Ingest
-import KQL
 import Logging
 import Matcher
 import Pipeline
@@ -14,67 +12,74 @@ import Storage
 import Synchronization
 import Tables
 
-/// What asks the daemon to stop or to reload: set from signal handlers, read by the loop.
-public final class DaemonControl: Sendable {
-    private let stop = Atomic<Bool>(false)
-    private let reload = Atomic<Bool>(false)
-    public init() {}
-    public func requestStop() { stop.store(true, ordering: .relaxed) }
-    public func requestReload() { reload.store(true, ordering: .relaxed) }
-    public var isStopping: Bool { stop.load(ordering: .relaxed) }
-    func takeReload() -> Bool { reload.exchange(false, ordering: .relaxed) }
-}
-
-/// How a run ended.
-public struct DaemonOutcome: Sendable {
-    public let deadLetters: UInt64
-    public let alerts: Int
-}
-
 /// `vedette run`: follows its inputs, detects, and keeps its state.
 ///
 /// One loop on one thread owns tails, engine, sinks and store; only the way from chunk to survivors runs on several threads. A checkpoint
 /// is taken between rounds, when every accepted chunk is in the engine and none is under way: that is the barrier.
 public final class Daemon {
-    private let configuration: VedetteConfiguration
-    private let log: Logger
-    private let control: DaemonControl
-    private let store: StateStore
+    let configuration: VedetteConfiguration
+    let log: Logger
+    let control: DaemonControl
+    let store: StateStore
     private let lock: DirectoryLock
-    private let loadRules: () throws -> RuleBook
+    let loadRules: () throws -> RuleBook
     private let exitWhenIdle: Bool
+    let notify = Notify()
 
-    private var book: RuleBook
-    private let engine: DetectionEngine
-    private let sinks: SinkSet
-    private let deadLetters: DeadLetterFile
-    private var normalizer: Normalizer
-    private var processors: [ChunkProcessor] = []
+    var book: RuleBook
+    let engine: DetectionEngine
+    let sinks: SinkSet
+    let deadLetters: DeadLetterFile
+    let lateRecords: LineFile
+    var normalizer: Normalizer
+    var processors: [ChunkProcessor] = []
     private var chunks: [Chunk] = []
-    private var sources: [String: SourceState] = [:]
-    private var dirtyStreams: Set<String> = []
-    private var pendingAlerts: [Alert] = []
-    private var bytesSinceCheckpoint = 0
-    private var lastCheckpoint = WallClock.monotonic
-    private var lastStatus: Int64 = 0
-    private var lastHeartbeat = WallClock.monotonic
-    private var totals = (records: 0, rows: 0, raw: 0, alerts: 0, dead: UInt64(0))
-    private var retired = MatchCounters()
+    var sources: [String: SourceState] = [:]
+    /// The highest event time that sources which are gone have brought, by table.
+    var pastMarks: [String: Int64] = [:]
+    /// Nil while standard input is read.
+    var tails: TailSet?
+    var pendingEvents: [AlertEvent] = []
+    /// Something besides records and alerts is to be committed.
+    var hasNews = false
+    var forgottenRules: Set<String> = []
+    var bytesSinceCheckpoint = 0
+    var lastCheckpoint = WallClock.monotonic
+    var lastStatus: Int64 = 0
+    var lastHeartbeat = WallClock.monotonic
+    var totals = Totals()
+    var retired = MatchCounters()
+    /// Monotonic time since which reading pauses.
+    var pausedSince: Int64?
+    /// Failures of rules that were logged.
+    var reported: [String: String] = [:]
 
-    private struct SourceState {
+    struct Totals {
+        var records = 0
+        var rows = 0
+        var raw = 0
+        var alerts = 0
+        var dead: UInt64 = 0
+        var late = 0
+    }
+
+    struct SourceState {
         var stream: StreamState
         var clock: SourceClock
         var tables: Set<String> = []
         var lastData: Int64
         var records: UInt64 = 0
+        var late = 0
         var isIdle = false
+        /// Everything was read and the file is gone: it holds nobody back, and is forgotten once it counts as idle.
+        var isDone = false
         var path: String
         var warnedUnrecognized = false
     }
 
-    /// Prepares everything: lock, state, rules, outputs. `loadRules` is called again at each SIGHUP.
+    /// Prepares everything: lock, state, outputs. `loadRules` is called at each SIGHUP.
     public init(
-        configuration: VedetteConfiguration, log: Logger, control: DaemonControl, exitWhenIdle: Bool,
+        configuration: VedetteConfiguration, rules book: RuleBook, log: Logger, control: DaemonControl, exitWhenIdle: Bool,
         loadRules: @escaping () throws -> RuleBook
     ) throws {
         self.configuration = configuration
@@ -82,35 +87,62 @@ public final class Daemon {
         self.control = control
         self.loadRules = loadRules
         self.exitWhenIdle = exitWhenIdle
-        lock = try DirectoryLock(directory: configuration.stateDirectory)
-        store = try StateStore(directory: configuration.stateDirectory)
-        book = try loadRules()
+        self.book = book
+        let directory = configuration.stateDirectory
+        lock = try DirectoryLock(directory: directory)
+        store = try StateStore(directory: directory)
         var options = DetectionOptions()
         options.mode = configuration.mode
         options.coldRaise = configuration.coldRaise
+        options.retainedRowsPerRule = configuration.ruleRows
+        options.spilledRowsPerRule = configuration.spilledRows
+        options.spillDirectory = directory
+        options.evidenceBudget = configuration.evidenceBytes
         engine = try DetectionEngine(book.programs, options: options, functions: book.functions, lateness: configuration.latenessOf)
         try engine.restore(try store.savedState())
-        var outputs: [(sink: any AlertSink, waiting: [Alert])] = []
-        for o in configuration.outputs.isEmpty ? [VedetteConfiguration.Output(kind: .stdout, format: .jsonl)] : configuration.outputs {
-            let sink: any AlertSink
-            switch o.kind {
-            case .stdout: sink = StandardOutputSink(format: o.format)
-            case .file(let path):
-                sink = try FileSink(path: path, format: o.format, committed: try store.sinkLength("file:" + path))
-            case .syslog(let address): sink = SyslogSink(address: address)
-            }
-            let waiting = try store.outbox(sink.name).map { try AlertCodec.decode($0) } ?? []
-            outputs.append((sink, waiting))
-        }
-        sinks = SinkSet(outputs, log: log)
+        try store.retire(rulesExcept: Set(engine.programs.map(\.fingerprint)), now: WallClock.now, after: 7 * KustoTime.ticksPerDay)
+        sinks = SinkSet(try Daemon.outputs(configuration, store, log), limits: configuration.outbox, log: log)
+        let letters = configuration.deadLetterPath ?? directory + "/dead-letter.jsonl"
         deadLetters = DeadLetterFile(
-            path: configuration.deadLetterPath ?? configuration.stateDirectory + "/dead-letter.jsonl",
-            maximumBytes: configuration.deadLetterBytes, maximumFiles: configuration.deadLetterFiles)
+            path: letters, maximumBytes: configuration.deadLetterBytes, maximumFiles: configuration.deadLetterFiles)
+        let late = configuration.latePath ?? directory + "/late.jsonl"
+        guard letters != late else { throw ConfigurationError("dead letters and late records need a file each: \(late)") }
+        lateRecords = LineFile(path: late, maximumBytes: configuration.lateBytes, maximumFiles: configuration.lateFiles)
+        for file in [deadLetters.file, lateRecords] {
+            // What came after the checkpoint comes again from files; from a pipe it does not.
+            if !configuration.readsStandardInput, let m = try store.fileMark("lines:" + file.path) {
+                file.restore(to: LineFile.Mark(inode: m.inode, length: m.length))
+            }
+            file.prepare()
+        }
         normalizer = ChunkProcessor.normalizer(for: engine.ruleSet, catalog: book.catalog)
         makeProcessors()
     }
 
-    private func makeProcessors() {
+    private static func outputs(_ c: VedetteConfiguration, _ store: StateStore, _ log: Logger) throws
+        -> [(sink: any AlertSink, waiting: [OutboxItem])]
+    {
+        var counts = try store.outboxCounts()
+        let outputs = try (c.outputs.isEmpty ? [.init(kind: .stdout, format: .jsonl)] : c.outputs).map { o in
+            let sink: any AlertSink
+            switch o.kind {
+            case .stdout: sink = StandardOutputSink(format: o.format)
+            case .file(let path):
+                let mark = try store.fileMark("file:" + path)
+                sink = try FileSink(path: path, format: o.format, committed: mark.map { ($0.inode, $0.length) })
+            case .syslog(let address): sink = SyslogSink(address: address)
+            }
+            counts[sink.name] = nil
+            return (sink, try store.outbox(sink.name))
+        }
+        for (name, count) in counts.sorted(by: { $0.key < $1.key }) {
+            log.warning(
+                "alerts wait for an output that is not configured any more", metadata: ["output": "\(name)", "alerts": "\(count)"])
+        }
+        return outputs
+    }
+
+    func makeProcessors() {
         for p in processors { retired.add(p.counters) }
         var options = NormalizerOptions()
         options.maximumDepth = configuration.limits.depth
@@ -127,6 +159,7 @@ public final class Daemon {
         log.notice(
             "vedette starts",
             metadata: ["rules": "\(engine.programs.count)", "state": "\(configuration.stateDirectory)", "threads": "\(processors.count)"])
+        try prune()
         if configuration.readsStandardInput { try runPipe() } else { try runTail() }
         log.notice(
             "vedette stops",
@@ -136,72 +169,114 @@ public final class Daemon {
 
     private func runPipe() throws {
         let control = self.control
-        let reader = RecordReader(PipeInput(isCancelled: { control.isStopping }), limits: configuration.limits)
+        // Silence on the pipe must not keep the loop from all else.
+        let input = PipeInput(patience: 50) { control.isStopping }
+        let reader = RecordReader(input, limits: configuration.limits)
         reader.returnsEarly = true
-        source("-", path: "-", table: nil, watermark: nil)
-        Notify.send("READY=1\nSTATUS=reading standard input")
+        try source("-", path: "-", table: nil, watermark: nil)
+        notify.send("READY=1\nSTATUS=reading standard input")
         var ended = false
         while !ended {
             try housekeeping()
-            switch try reader.next(into: chunks[0], final: true) {
+            if try pauses() {
+                // A stop while reading pauses: what was read is safe, the rest is for the writer to keep.
+                if control.isStopping { break }
+                continue
+            }
+            switch try reader.next(into: chunks[0], final: input.hasEnded || control.isStopping) {
             case .chunk:
                 let result = try processChunk(0, id: "-")
                 accept(result, id: "-", path: "-")
                 settle()
-            case .waiting: break
+            case .waiting: settle()
             case .ended: ended = true
             }
-            try checkpointIfDue(streams: [])
+            try checkpointIfDue()
         }
         if !control.isStopping { handle(engine.finish()) }
-        Notify.send("STOPPING=1")
-        try checkpoint(streams: [], final: true)
+        try stop()
     }
 
     private func runTail() throws {
         let log = self.log
         let tails = TailSet(
             specs: configuration.inputs, startAt: configuration.startAt, limits: configuration.limits,
-            saved: configuration.checkpoints ? try store.streams().map(\.saved) : []
+            saved: configuration.checkpoints ? try store.streams().map(\.saved) : [],
+            hasHistory: configuration.checkpoints ? try store.hasHistory() : false
         ) { Daemon.report($0, log) }
+        tails.remembered = configuration.rememberedFiles
+        self.tails = tails
         tails.scan()
-        for s in tails.streams { dirtyStreams.insert(s.id) }
-        try checkpoint(streams: tails.streams, final: false)
-        Notify.send("READY=1\nSTATUS=following \(tails.streams.count) files")
-        var lastScan = WallClock.monotonic
+        try checkpoint(final: false)
+        notify.send("READY=1\nSTATUS=following \(tails.streams.count) files")
         var quietRounds = 0
         while !control.isStopping {
             try housekeeping()
-            let now = WallClock.monotonic
-            if now - lastScan >= KustoTime.ticksPerSecond {
-                tails.scan()
-                lastScan = now
-            }
+            if try pauses() { continue }
+            if tails.wantsScan { tails.scan() }
             let worked = try round(tails)
-            let finished = tails.removeFinished()
-            if !finished.isEmpty {
-                for s in finished {
-                    dirtyStreams.insert(s.id)
-                    if s.isFinished { sources[s.id] = nil }
-                }
-                try checkpoint(streams: finished, final: false)
+            for s in tails.removeFinished() {
+                hasNews = true
+                if s.isFinished { sources[s.id]?.isDone = true }
             }
             settle()
-            try checkpointIfDue(streams: tails.streams)
+            try checkpointIfDue()
             if worked {
                 quietRounds = 0
                 continue
             }
             quietRounds += 1
             if exitWhenIdle, quietRounds > 3, tails.streams.allSatisfy({ $0.lag == 0 }) { break }
-            if tails.wait(milliseconds: 200) {
-                tails.scan()
-                lastScan = WallClock.monotonic
-            }
+            _ = tails.wait(milliseconds: sinks.isBusy ? 20 : 200)
         }
-        Notify.send("STOPPING=1")
-        if exitWhenIdle, !control.isStopping { handle(engine.finish()) }
-        try checkpoint(streams: tails.streams, final: true)
+        if exitWhenIdle, !control.isStopping {
+            for s in tails.streams { noteUnfinished(s) }
+            handle(engine.finish())
+        }
+        try stop()
+    }
+
+    /// The input is taken as complete: a record that is begun is reported. The position stays before it, so it is read whole if its end comes.
+    private func noteUnfinished(_ s: TailedStream) {
+        guard let problem = s.reader.unfinished() else { return }
+        deadLetters.append(DeadLetter(source: s.path, problem: problem))
+        s.deadLetters += 1
+        totals.dead += 1
+    }
+
+    /// Drains: what was read is evaluated and committed, and outputs that work get what waits.
+    private func stop() throws {
+        notify.send("STOPPING=1")
+        try checkpoint(final: false)
+        let start = WallClock.monotonic
+        try sinks.drain { [control] in control.isStopping && WallClock.monotonic - start > 5 * KustoTime.ticksPerSecond }
+        try checkpoint(final: true)
+    }
+
+    /// Whether an output is so far behind that nothing more may be read; then waits a moment.
+    private func pauses() throws -> Bool {
+        guard let name = sinks.blocking else {
+            guard let since = pausedSince else { return false }
+            pausedSince = nil
+            lastStatus = 0
+            hasNews = true
+            // Sources were not silent, they were not asked.
+            let pause = WallClock.monotonic - since
+            for id in sources.keys { sources[id]?.lastData += pause }
+            log.notice("reading goes on", metadata: ["paused_s": "\(pause / KustoTime.ticksPerSecond)"])
+            notify.send("STATUS=reading goes on")
+            return false
+        }
+        if pausedSince == nil {
+            pausedSince = WallClock.monotonic
+            // The status tells it at once.
+            lastStatus = 0
+            hasNews = true
+            notify.send("STATUS=reading pauses: the outbox of \(name) is full")
+        }
+        try checkpointIfDue()
+        usleep(20_000)
+        return true
     }
 
     /// One chunk of every stream that has data, in parallel. True if there was any.
@@ -211,14 +286,15 @@ public final class Daemon {
         guard !ready.isEmpty else { return false }
         var worked = false
         var next = 0
-        while next < ready.count, !control.isStopping {
+        while next < ready.count, !control.isStopping, sinks.blocking == nil {
+            notify.watchdog(WallClock.monotonic)
             let slice = Array(ready[next..<min(ready.count, next + processors.count)])
             next += slice.count
+            for s in slice where sources[s.id] == nil {
+                try source(s.id, path: s.path, table: s.table, watermark: s.watermark > 0 ? s.watermark : nil)
+            }
             // Reading is part of the parallel work; each stream is touched by one thread.
             let results = Mutex<[Int: Result<ChunkResult, any Error>]>([:])
-            for s in slice where sources[s.id] == nil {
-                source(s.id, path: s.path, table: s.table, watermark: s.watermark > 0 ? s.watermark : nil)
-            }
             let states = Mutex(slice.map { sources[$0.id]?.stream })
             let shared = Unchecked((slice: slice, processors: processors, chunks: chunks))
             let work: @Sendable (Int) -> Void = { i in
@@ -245,7 +321,6 @@ public final class Daemon {
                         accept(r, id: s.id, path: s.path)
                         s.deadLetters += UInt64(r.problems.count)
                         s.watermark = sources[s.id]?.clock.watermark ?? 0
-                        dirtyStreams.insert(s.id)
                     }
                 case .failure(let error as IngestError)?:
                     log.error("cannot read", metadata: ["path": "\(s.path)", "reason": "\(error)"])
@@ -265,10 +340,12 @@ public final class Daemon {
         return r
     }
 
-    private func source(_ id: String, path: String, table: String?, watermark: Int64?) {
+    private func source(_ id: String, path: String, table: String?, watermark: Int64?) throws {
         var stream = normalizer.stream(path: path, table: table)
         stream.lastTime = watermark ?? 0
-        sources[id] = SourceState(stream: stream, clock: SourceClock(watermark: watermark), lastData: WallClock.monotonic, path: path)
+        sources[id] = SourceState(
+            stream: stream, clock: SourceClock(watermark: watermark), lastData: WallClock.monotonic,
+            records: configuration.checkpoints ? try store.recordCount(ofStream: id) : 0, path: path)
     }
 
     private func accept(_ r: ChunkResult, id: String, path: String) {
@@ -276,13 +353,14 @@ public final class Daemon {
         totals.rows += r.rows
         totals.raw += r.rawBytes
         totals.dead += UInt64(r.problems.count)
-        bytesSinceCheckpoint += r.rawBytes
+        bytesSinceCheckpoint += max(1, r.rawBytes)
         for p in r.problems { deadLetters.append(DeadLetter(source: path, problem: p)) }
         for (table, t) in r.times {
             engine.observe(table: table, least: t.least, greatest: t.greatest)
-            sources[id]?.tables.insert(table)
+            if table != DetectionEngine.allTables { sources[id]?.tables.insert(table) }
         }
         for t in r.clockTimes { sources[id]?.clock.observe(t) }
+        sources[id]?.path = path
         sources[id]?.records += UInt64(r.records)
         sources[id]?.lastData = WallClock.monotonic
         sources[id]?.isIdle = false
@@ -293,221 +371,9 @@ public final class Daemon {
                 metadata: ["path": "\(path)", "custom_table": "\(s.stream.customTable)"])
         }
         handle(engine.accept(r.survivors))
+        guard !engine.late.isEmpty else { return }
+        for l in engine.late { lateRecords.append(l.jsonLine(source: path)) }
+        sources[id]?.late += engine.late.count
+        totals.late += engine.late.count
     }
-
-    /// Lets event time move on: final ticks, then what monotone rules can raise early.
-    private func settle() {
-        let now = WallClock.monotonic
-        for (id, s) in sources where !s.isIdle && now - s.lastData > configuration.idleTimeout {
-            sources[id]?.isIdle = true
-            log.info("source is idle and holds nobody back", metadata: ["path": "\(s.path)"])
-        }
-        handle(engine.advance { table in watermark(of: table) })
-        if configuration.mode == .streaming { handle(engine.raiseEarly()) }
-    }
-
-    private func watermark(of table: String) -> Int64? {
-        var least: Int64?
-        var idle: Int64?
-        for s in sources.values where s.tables.contains(table) {
-            guard let mark = s.clock.watermark else { continue }
-            if s.isIdle { idle = max(idle ?? mark, mark) } else { least = min(least ?? mark, mark) }
-        }
-        if let least { return least }
-        guard let idle else { return nil }
-        // Everybody is silent: wall time takes over, if the logs are about the present at all.
-        let wall = WallClock.now
-        return wall - idle < 7 * KustoTime.ticksPerDay ? max(idle, wall - configuration.idleTimeout) : idle
-    }
-
-    private func handle(_ events: [AlertEvent]) {
-        guard !events.isEmpty else { return }
-        for e in events {
-            if e.notifies { totals.alerts += e.alert.revision == 1 ? 1 : 0 }
-            pendingEvents.append(e)
-        }
-    }
-    private var pendingEvents: [AlertEvent] = []
-
-    // MARK: Checkpoints
-
-    private func checkpointIfDue(streams: [TailedStream]) throws {
-        let now = WallClock.monotonic
-        let due = now - lastCheckpoint >= configuration.checkpointInterval || bytesSinceCheckpoint >= 64 << 20
-        // A new alert asks for a barrier at once.
-        guard !pendingEvents.isEmpty || (due && (!dirtyStreams.isEmpty || bytesSinceCheckpoint > 0)) || sinks.waitingCount > 0 else {
-            return
-        }
-        try checkpoint(streams: streams, final: false)
-    }
-
-    private func checkpoint(streams: [TailedStream], final: Bool) throws {
-        let events = pendingEvents
-        pendingEvents = []
-        sinks.deliver(events.filter(\.notifies).map(\.alert))
-        var c = Checkpoint()
-        let wall = WallClock.now
-        if configuration.checkpoints {
-            c.delta = engine.checkpointDelta()
-            for s in streams where dirtyStreams.contains(s.id) { c.streams.append(StreamRecord(s, records: sources[s.id]?.records ?? 0)) }
-        }
-        c.alerts = events.map(\.alert)
-        (c.sinkLengths, c.outbox) = sinks.checkpoint()
-        if final || wall - lastStatus > 5 * KustoTime.ticksPerSecond {
-            c.status = status(streams)
-            lastStatus = wall
-        }
-        try store.commit(c, now: wall)
-        engine.checkpointed()
-        dirtyStreams.subtract(streams.map(\.id))
-        bytesSinceCheckpoint = 0
-        lastCheckpoint = WallClock.monotonic
-    }
-
-    // MARK: Housekeeping
-
-    private func housekeeping() throws {
-        if control.takeReload() { reload() }
-        let now = WallClock.monotonic
-        Notify.watchdog(now)
-        guard now - lastHeartbeat >= KustoTime.ticksPerMinute else { return }
-        lastHeartbeat = now
-        var lag = 0
-        for s in sources.values { lag = max(lag, Int((WallClock.now - (s.clock.watermark ?? WallClock.now)) / KustoTime.ticksPerSecond)) }
-        log.info(
-            "heartbeat",
-            metadata: [
-                "sources": "\(sources.count)", "records": "\(totals.records)", "raw_mb": "\(totals.raw / 1_000_000)",
-                "alerts": "\(totals.alerts)", "dead_letters": "\(totals.dead)",
-                "retained_rows": "\(engine.figures.reduce(0) { $0 + $1.retainedRows })",
-                "event_time_lag_s": "\(lag)", "memory_mb": "\(vk_resident_bytes() / 1_000_000)", "outbox": "\(sinks.waitingCount)",
-            ])
-        for f in engine.figures {
-            if let failure = f.failure { log.error("rule failed", metadata: ["rule": "\(f.name)", "reason": "\(failure)"]) }
-        }
-        if let problem = deadLetters.failure { log.error("dead letters cannot be written", metadata: ["reason": "\(problem)"]) }
-        if let keep = configuration.alertRetention { _ = try store.prune(alertsBefore: WallClock.now - keep) }
-    }
-
-    private func reload() {
-        Notify.send("RELOADING=1\nMONOTONIC_USEC=\(WallClock.monotonic / 10)")
-        defer { Notify.send("READY=1") }
-        sinks.reopen()
-        deadLetters.reopen()
-        do {
-            let fresh = try loadRules()
-            guard fresh.refused.isEmpty else {
-                for r in fresh.refused {
-                    log.error(
-                        "rule is not valid; the old rules stay in force", metadata: ["file": "\(r.file)", "reason": "\(r.firstError)"])
-                }
-                return
-            }
-            try engine.reload(fresh.programs)
-            book = fresh
-            makeProcessors()
-            for id in sources.keys {
-                guard let old = sources[id] else { continue }
-                var stream = normalizer.stream(path: old.path, table: old.stream.configuredTable)
-                stream.lastTime = old.stream.lastTime
-                stream.recognized = old.stream.recognized
-                stream.unrecognized = old.stream.unrecognized
-                sources[id]?.stream = stream
-            }
-            log.notice("rules reloaded", metadata: ["rules": "\(fresh.programs.count)"])
-        } catch {
-            log.error("reload failed; the old rules stay in force", metadata: ["reason": "\(error)"])
-        }
-    }
-
-    private static func report(_ e: TailEvent, _ log: Logger) {
-        switch e {
-        case .opened(let path, let from): log.info("following", metadata: ["path": "\(path)", "from": "\(from)"])
-        case .rotated(let from, let to): log.info("rotated", metadata: ["from": "\(from)", "to": "\(to)"])
-        case .truncated(let path): log.notice("file was truncated; reading it from its beginning", metadata: ["path": "\(path)"])
-        case .finished(let path): log.info("finished", metadata: ["path": "\(path)"])
-        case .unreadable(let path, let reason): log.warning("cannot read", metadata: ["path": "\(path)", "reason": "\(reason)"])
-        case .noMatch(let pattern): log.warning("no file matches (yet)", metadata: ["pattern": "\(pattern)"])
-        }
-    }
-
-    /// The JSON that `vedette status` prints.
-    private func status(_ streams: [TailedStream]) -> String {
-        func time(_ t: Int64?) -> Dynamic { t.map { $0 > 0 ? .string(KustoTime.isoString($0)) : .null } ?? .null }
-        let sourceList: [Dynamic] = sources.sorted { $0.value.path < $1.value.path }.map { id, s in
-            let stream = streams.first { $0.id == id }
-            return .object([
-                .init("path", .string(s.path)), .init("position", .long(Int64(clamping: stream?.reader.rawOffset ?? 0))),
-                .init("lag_bytes", .long(Int64(clamping: stream?.lag ?? 0))), .init("records", .long(Int64(clamping: s.records))),
-                .init("dead_letters", .long(Int64(clamping: stream?.deadLetters ?? 0))), .init("event_time", time(s.clock.watermark)),
-                .init("future_times", .long(Int64(s.clock.futureTimes))), .init("idle", .bool(s.isIdle)),
-                .init("tables", .array(s.tables.sorted().map { .string($0) })),
-            ])
-        }
-        let rules: [Dynamic] = engine.figures.map { f in
-            .object([
-                .init("id", .string(f.id)), .init("name", .string(f.name)), .init("retained_rows", .long(Int64(f.retainedRows))),
-                .init("evidence_bytes", .long(Int64(f.evidenceBytes))), .init("open_alerts", .long(Int64(f.openEpisodes))),
-                .init("late_rows", .long(Int64(f.lateRows))), .init("held_ticks", .long(Int64(f.heldTicks))),
-                .init("suppressed", .long(Int64(f.suppressedOpenings))), .init("evaluations", .long(Int64(f.evaluations))),
-                .init("last_alert", time(f.lastAlert)), .init("failure", f.failure.map { .string($0) } ?? .null),
-            ])
-        }
-        var counters = retired
-        for p in processors { counters.add(p.counters) }
-        let o: Dynamic = .object([
-            .init("written", time(WallClock.now)), .init("pid", .long(Int64(getpid()))), .init("records", .long(Int64(totals.records))),
-            .init("rows", .long(Int64(totals.rows))), .init("raw_bytes", .long(Int64(totals.raw))),
-            .init("dead_letters", .long(Int64(clamping: totals.dead))), .init("alerts", .long(Int64(totals.alerts))),
-            .init("outbox", .long(Int64(sinks.waitingCount))), .init("sources", .array(sourceList)), .init("rules", .array(rules)),
-            .init(
-                "matcher",
-                .object([
-                    .init("batches", .long(counters.batches)), .init("atom_kernels", .long(counters.atomKernels)),
-                    .init("values_tested", .long(counters.valuesTested)), .init("memo_hits", .long(counters.memoHits)),
-                    .init("residual_rows", .long(counters.residualRows)), .init("survivors", .long(counters.survivors)),
-                ])),
-        ])
-        return JSONText.compact(o)
-    }
-}
-
-extension StreamRecord {
-    init(_ s: TailedStream, records: UInt64) {
-        let saved = TailSet.saved(s)
-        self.init(
-            id: s.id, path: s.path, device: saved.device, inode: saved.inode, resume: saved.resume, records: records,
-            deadLetters: s.deadLetters, watermark: s.watermark, size: s.input.size, isFinished: s.isFinished, headHash: saved.headHash,
-            headLength: saved.headLength)
-    }
-
-    var saved: SavedStream {
-        SavedStream(
-            id: id, path: path, device: device, inode: inode, resume: resume, isFinished: isFinished, headHash: headHash,
-            headLength: headLength, deadLetters: deadLetters, watermark: watermark)
-    }
-}
-
-/// sd_notify: readiness, status and watchdog for systemd; silent elsewhere.
-enum Notify {
-    static func send(_ message: String) {
-        guard let socket = getenv("NOTIFY_SOCKET") else { return }
-        _ = vk_sd_notify(socket, message)
-    }
-
-    private static let lastBeat = Atomic<Int64>(0)
-
-    /// Sends WATCHDOG=1 at a third of the interval that systemd asks for.
-    static func watchdog(_ now: Int64) {
-        guard let text = getenv("WATCHDOG_USEC"), let microseconds = Int64(String(cString: text)), microseconds > 0 else { return }
-        guard now - lastBeat.load(ordering: .relaxed) > microseconds * 10 / 3 else { return }
-        lastBeat.store(now, ordering: .relaxed)
-        send("WATCHDOG=1")
-    }
-}
-
-/// Carries a value into concurrent code that touches each part from one thread only (said at the use).
-struct Unchecked<T>: @unchecked Sendable {
-    let value: T
-    init(_ value: T) { self.value = value }
 }

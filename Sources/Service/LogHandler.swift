@@ -14,23 +14,39 @@ struct StandardErrorLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let fields = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
-        let time = KustoTime.isoString(WallClock.now).prefix(23) + "Z"
-        let line: String
+        let text = line(event.level, event.message.description, event.metadata ?? [:], time: WallClock.now)
+        // One write a line: lines of several threads do not mix.
+        let bytes = Array((text + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+
+    /// One line without its end. What an event brings goes before what the handler has.
+    func line(_ level: Logger.Level, _ message: String, _ own: Logger.Metadata, time: Int64) -> String {
+        let fields = metadata.merging(own) { $1 }.sorted { $0.key < $1.key }
+        let time = KustoTime.isoString(time).prefix(23) + "Z"
         if json {
             var o: [Dynamic.Member] = [
-                .init("time", .string(String(time))), .init("level", .string(event.level.rawValue)),
-                .init("message", .string(event.message.description)),
+                .init("time", .string(String(time))), .init("level", .string(level.rawValue)), .init("message", .string(message)),
             ]
             for (k, v) in fields { o.append(.init(k, .string(v.description))) }
-            line = JSONText.compact(.object(o))
-        } else {
-            let tail = fields.map { " \($0.key)=\($0.value)" }.joined()
-            line = "\(time) \(event.level.rawValue.uppercased().prefix(5)) \(event.message)\(tail)"
+            return JSONText.compact(.object(o))
         }
-        // One write a line: lines of several threads do not mix.
-        let bytes = Array((line + "\n").utf8)
-        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        let name = StandardErrorLog.names[level] ?? "INFO "
+        return "\(time) \(name) \(message)\(fields.map { " \($0.key)=\(StandardErrorLog.quoted($0.value.description))" }.joined())"
+    }
+
+    private static let names: [Logger.Level: String] = [
+        .trace: "TRACE", .debug: "DEBUG", .info: "INFO ", .notice: "NOTE ", .warning: "WARN ", .error: "ERROR", .critical: "CRIT ",
+    ]
+
+    /// Values with blanks or control characters are quoted: a file's name must not forge a line.
+    private static func quoted(_ value: String) -> String {
+        guard value.isEmpty || value.unicodeScalars.contains(where: { $0.value <= 0x20 || $0 == "\"" || $0.value == 0x7F }) else {
+            return value
+        }
+        var out = ""
+        JSONText.appendQuoted(value, to: &out)
+        return out
     }
 }
 

@@ -25,11 +25,11 @@ public struct RuleBook: Sendable {
 
         /// Every finding from a severity on, each with an excerpt.
         public func rendered(notes: Bool) -> String {
-            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            let lines = SourceText(text)
             return findings.filter { notes || $0.severity != .note }.map { f in
                 var out = "\(file):\(f.line):\(f.column): \(f.severity.rawValue)[\(f.code)]: \(f.message)"
-                if f.line >= 1, f.line <= lines.count, !text.isEmpty {
-                    let source = lines[f.line - 1].filter { $0 != "\r" }
+                if f.line >= 1, f.line <= lines.lineCount, !text.isEmpty {
+                    let source = lines.text(ofLine: f.line)
                     let gutter = String(f.line)
                     out += "\n \(gutter) | \(source)\n \(String(repeating: " ", count: gutter.count)) | "
                     out += String(source.prefix(max(0, f.column - 1)).map { $0 == "\t" ? "\t" : " " }) + "^"

@@ -3,29 +3,40 @@ import Detection
 import Rules
 
 /// Where alerts go. Delivery is at least once, keyed by (id, revision).
+///
+/// One thread at a time: a sink that somebody else can keep waiting (a server, the reader of a pipe) says so with ``isRemote`` and is then
+/// delivered to off the daemon's loop.
 public protocol AlertSink: AnyObject {
-    /// For messages and for the state database.
+    /// For messages and for the state database: stays the same over restarts.
     var name: String { get }
-    /// Takes alerts in order. Throws ``SinkError``; the alerts are then offered again.
+    /// Delivery may take long: the other side decides.
+    var isRemote: Bool { get }
+    /// Takes alerts in order. Throws ``SinkError``, which says how many were taken; the others are then offered again.
     func deliver(_ alerts: [Alert]) throws
     /// Makes what was delivered durable, where the sink can.
     func flush() throws
     /// Log rotation: closes and opens the output again.
     func reopen() throws
-    /// A file's length, for exactly-once delivery; nil for other sinks.
-    var committedLength: UInt64? { get }
+    /// A file's identity and length, for exactly-once delivery; nil for other sinks.
+    var mark: (inode: UInt64, length: UInt64)? { get }
 }
 
 extension AlertSink {
+    public var isRemote: Bool { false }
     public func flush() throws {}
     public func reopen() throws {}
-    public var committedLength: UInt64? { nil }
+    public var mark: (inode: UInt64, length: UInt64)? { nil }
 }
 
-/// A delivery that failed, with what to do about it.
+/// A delivery that failed.
 public struct SinkError: Error, Sendable, CustomStringConvertible {
     public let description: String
-    public init(_ description: String) { self.description = description }
+    /// How many of the alerts offered were taken before, in their order.
+    public var delivered = 0
+    public init(_ description: String, delivered: Int = 0) {
+        self.description = description
+        self.delivered = delivered
+    }
 }
 
 /// How alerts are written as text.

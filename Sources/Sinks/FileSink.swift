@@ -1,25 +1,23 @@
 import Detection
 import Glibc
 
-/// Writes alerts to a file. The state database keeps its length, so after a crash the file is cut back to what was committed: each
-/// version of an alert stands in it exactly once.
+/// Writes alerts to a file. The state database keeps its identity and length, so after a crash the file is cut back to what was
+/// committed: each version of an alert stands in it exactly once.
 public final class FileSink: AlertSink {
     public let name: String
     public let path: String
     private let format: AlertFormat
     private var descriptor: Int32 = -1
-    private var length: UInt64 = 0
 
-    /// Opens for appending. `committed`: the length of the last checkpoint; what stands behind it is cut off.
-    public init(path: String, format: AlertFormat, committed: UInt64?) throws {
+    /// Opens for appending. `committed`: the mark of the last checkpoint; what stands behind it is cut off. A file with another inode was put
+    /// there by somebody else and is left as it is (an inode of 0 in the mark stands for any).
+    public init(path: String, format: AlertFormat, committed: (inode: UInt64, length: UInt64)?) throws {
         self.path = path
         self.format = format
         name = "file:" + path
         try openFile()
-        if let committed, committed < length {
-            guard ftruncate(descriptor, off_t(clamping: committed)) == 0 else { throw FileSink.error(path) }
-            length = committed
-            lseek(descriptor, 0, SEEK_END)
+        if let committed, let now = mark, committed.inode == 0 || committed.inode == now.inode, committed.length < now.length {
+            guard ftruncate(descriptor, off_t(clamping: committed.length)) == 0 else { throw FileSink.error(path) }
         }
     }
 
@@ -30,38 +28,42 @@ public final class FileSink: AlertSink {
     private func openFile() throws {
         descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { throw FileSink.error(path) }
-        var s = stat()
-        length = fstat(descriptor, &s) == 0 ? UInt64(max(0, s.st_size)) : 0
     }
 
-    public var committedLength: UInt64? { length }
+    /// Asked of the system each time: others may truncate the file (`copytruncate`).
+    public var mark: (inode: UInt64, length: UInt64)? {
+        var s = stat()
+        guard descriptor >= 0, fstat(descriptor, &s) == 0 else { return nil }
+        return (UInt64(s.st_ino), UInt64(max(0, s.st_size)))
+    }
 
     public func deliver(_ alerts: [Alert]) throws {
+        if descriptor < 0 { try openFile() }
         var text: [UInt8] = []
         for a in alerts { text += Array(((format == .jsonl ? a.jsonLine : a.summaryLine) + "\n").utf8) }
-        let before = length
+        let before = mark?.length
         var done = 0
         while done < text.count {
             let n = text.withUnsafeBytes { write(descriptor, $0.baseAddress.map { $0 + done }, text.count - done) }
-            if n < 0 {
-                if errno == EINTR { continue }
+            if n < 0, errno == EINTR { continue }
+            if n <= 0 {
                 let problem = FileSink.error(path)
                 // A half-written line must not stay: the same alerts come again.
-                ftruncate(descriptor, off_t(clamping: before))
-                length = before
+                if done > 0, let before { ftruncate(descriptor, off_t(clamping: before)) }
                 throw problem
             }
             done += n
-            length += UInt64(n)
         }
     }
 
     public func flush() throws {
-        guard fdatasync(descriptor) == 0 || errno == EINVAL else { throw FileSink.error(path) }
+        // Pipes and terminals cannot be brought to a disk.
+        guard descriptor < 0 || fdatasync(descriptor) == 0 || errno == EINVAL || errno == EROFS else { throw FileSink.error(path) }
     }
 
     public func reopen() throws {
         if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
         try openFile()
     }
 }
@@ -69,6 +71,8 @@ public final class FileSink: AlertSink {
 /// Writes alerts to standard output. May repeat the last ones after a crash.
 public final class StandardOutputSink: AlertSink {
     public let name = "stdout"
+    /// A reader that takes nothing blocks the writer.
+    public var isRemote: Bool { true }
     private let format: AlertFormat
     /// The reader has gone (broken pipe): writing stops, the program goes on.
     public private(set) var isClosed = false

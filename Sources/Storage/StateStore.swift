@@ -3,45 +3,39 @@ import Detection
 import Foundation
 import GRDB
 import Ingest
-import Rules
 
-/// The position of one stream, as it survives a restart.
-public struct StreamRecord: Sendable, Hashable {
-    /// Random at first sight.
-    public var id: String
-    public var path: String
-    public var device: UInt64
-    public var inode: UInt64
-    public var resume: ResumePoint
-    public var records: UInt64
-    public var deadLetters: UInt64
-    /// Highest credible event time, in ticks; 0 before the first.
-    public var watermark: Int64
-    /// Size of the file when last read.
-    public var size: UInt64
-    /// Everything was read and the file was seen to be gone or replaced.
-    public var isFinished: Bool
-    /// Hash of the first consumed inflated bytes (up to 64 KiB) and how many they were: tells the same data under another name.
-    public var headHash: String
-    public var headLength: Int
-
-    public init(
-        id: String, path: String, device: UInt64, inode: UInt64, resume: ResumePoint, records: UInt64, deadLetters: UInt64,
-        watermark: Int64,
-        size: UInt64, isFinished: Bool, headHash: String, headLength: Int
-    ) {
-        self.id = id
-        self.path = path
-        self.device = device
+/// Where a file that the daemon writes ended at a checkpoint. What stands behind it came later and is cut off after a crash.
+public struct FileMark: Sendable, Hashable {
+    public let inode: UInt64
+    public let length: UInt64
+    public init(inode: UInt64, length: UInt64) {
         self.inode = inode
-        self.resume = resume
-        self.records = records
-        self.deadLetters = deadLetters
-        self.watermark = watermark
-        self.size = size
-        self.isFinished = isFinished
-        self.headHash = headHash
-        self.headLength = headLength
+        self.length = length
+    }
+}
+
+/// What changed in the outbox of one sink.
+public struct OutboxDelta: Sendable, Hashable {
+    public let sink: String
+    /// Every alert up to this number was taken (or given up).
+    public var takenThrough: Int64
+    /// Alerts that wait, by number, ascending (`AlertCodec`, one each).
+    public var added: [OutboxItem]
+    public init(sink: String, takenThrough: Int64, added: [OutboxItem]) {
+        self.sink = sink
+        self.takenThrough = takenThrough
+        self.added = added
+    }
+}
+
+/// An alert that waits for a sink.
+public struct OutboxItem: Sendable, Hashable {
+    /// Ascending within the sink.
+    public let number: Int64
+    public let bytes: [UInt8]
+    public init(number: Int64, bytes: [UInt8]) {
+        self.number = number
+        self.bytes = bytes
     }
 }
 
@@ -50,11 +44,12 @@ public struct Checkpoint: Sendable {
     public var delta = CheckpointDelta()
     public var streams: [StreamRecord] = []
     public var forgottenStreams: [String] = []
+    /// Fingerprints of rules that were taken out while the daemon ran.
+    public var forgottenRules: [String] = []
     public var alerts: [Alert] = []
-    /// Name of a file sink → its length once these alerts are in it.
-    public var sinkLengths: [String: UInt64] = [:]
-    /// Name of a sink → alerts that it has not taken yet (`AlertCodec`); empty: none.
-    public var outbox: [String: [UInt8]] = [:]
+    /// Name of a file → where it ends once these alerts, dead letters and late records are in it.
+    public var fileMarks: [String: FileMark] = [:]
+    public var outbox: [OutboxDelta] = []
     /// JSON for `vedette status`.
     public var status: String?
     public init() {}
@@ -69,7 +64,7 @@ public struct StorageError: Error, Sendable, CustomStringConvertible {
 /// The state database: alerts, evidence, retained rows, resume positions. One transaction a checkpoint, so after a crash all of it is of
 /// one moment.
 public final class StateStore: Sendable {
-    private let queue: DatabaseQueue
+    let queue: DatabaseQueue
     public let path: String
 
     /// Opens `directory/vedette.db`, creating it. With `readOnly` it must exist.
@@ -87,13 +82,51 @@ public final class StateStore: Sendable {
                 }
             }
             queue = try DatabaseQueue(path: path, configuration: configuration)
-            if !readOnly { try StateStore.migrator.migrate(queue) }
-        } catch {
-            throw StorageError("cannot open the state in \(path): \(error)")
-        }
+            let applied = try queue.read { try StateStore.migrator.appliedIdentifiers($0) }
+            if let later = applied.subtracting(StateStore.migrator.migrations).sorted().first {
+                throw StorageError("it was written by a later version of this program (schema \(later))")
+            }
+            if readOnly {
+                guard applied.isSuperset(of: StateStore.migrator.migrations) else {
+                    throw StorageError("it was written by an earlier version; `vedette run` brings it up to date")
+                }
+            } else {
+                try StateStore.migrator.migrate(queue)
+            }
+        } catch { throw StateStore.problem("cannot open the state in", path, error) }
     }
 
-    private static var migrator: DatabaseMigrator {
+    /// An error with what an operator can do about it.
+    static func problem(_ what: String, _ path: String, _ error: any Error) -> StorageError {
+        let advice =
+            switch (error as? DatabaseError)?.resultCode {
+            case .SQLITE_CORRUPT?, .SQLITE_NOTADB?:
+                "; the database is damaged: restore it from a backup, or move it away (the daemon then starts as on its first day)"
+            case .SQLITE_FULL?: "; the disk is full: make room and start again, nothing that was committed is lost"
+            case .SQLITE_IOERR?: "; the disk is full or failing: nothing that was committed is lost"
+            case .SQLITE_READONLY?, .SQLITE_CANTOPEN?: "; check that the directory is there and belongs to the daemon's user"
+            case .SQLITE_BUSY?: "; another process holds the database"
+            default: ""
+            }
+        return StorageError("\(what) \(path): \(error)\(advice)")
+    }
+
+    func wrap<T>(_ what: String, _ body: () throws -> T) throws -> T {
+        do { return try body() } catch { throw StateStore.problem(what, path, error) }
+    }
+
+    static func data(_ bytes: [UInt8]) -> DatabaseValue { BlobData(bytes).databaseValue }
+
+    /// GRDB stores `Data`; this keeps Foundation out of the public signatures.
+    struct Blob: DatabaseValueConvertible {
+        let bytes: [UInt8]
+        var databaseValue: DatabaseValue { BlobData(bytes).databaseValue }
+        static func fromDatabaseValue(_ v: DatabaseValue) -> Blob? { BlobData.fromDatabaseValue(v).map { Blob(bytes: Array($0)) } }
+    }
+
+    // MARK: Schema
+
+    static var migrator: DatabaseMigrator {
         var m = DatabaseMigrator()
         m.registerMigration("1") { db in
             try db.execute(
@@ -116,222 +149,35 @@ public final class StateStore: Sendable {
                     CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
                     """)
         }
+        // One row an alert, so that an output that is down does not have its whole backlog written again with each new alert; files are
+        // known by inode, so that a file put in the place of ours is never cut; `evidence` finds the alerts whose records may age out.
+        m.registerMigration("2") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE outbox_item (sink TEXT NOT NULL, number INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (sink, number));
+                    CREATE TABLE file_mark (name TEXT PRIMARY KEY, inode INTEGER NOT NULL, length INTEGER NOT NULL);
+                    ALTER TABLE alert ADD COLUMN evidence INTEGER NOT NULL DEFAULT 1;
+                    ALTER TABLE rule_state ADD COLUMN unused_since INTEGER;
+                    ALTER TABLE stream DROP COLUMN size;
+                    CREATE INDEX alert_by_writing ON alert (written);
+                    CREATE INDEX alert_with_evidence ON alert (written) WHERE evidence = 1;
+                    """)
+            for row in try Row.fetchAll(db, sql: "SELECT sink, bytes FROM outbox") {
+                let sink: String = row[0]
+                let blob: Blob = row[1]
+                for (i, alert) in try AlertCodec.decode(blob.bytes).enumerated() {
+                    try db.execute(
+                        sql: "INSERT INTO outbox_item VALUES (?, ?, ?)", arguments: [sink, i + 1, data(AlertCodec.encode([alert]))])
+                }
+            }
+            // An inode of 0 stands for any file, until the first checkpoint knows it.
+            try db.execute(
+                sql: """
+                    INSERT INTO file_mark SELECT name, 0, length FROM sink;
+                    DROP TABLE outbox;
+                    DROP TABLE sink;
+                    """)
+        }
         return m
-    }
-
-    private func wrap<T>(_ what: String, _ body: () throws -> T) throws -> T {
-        do { return try body() } catch { throw StorageError("\(what) \(path): \(error)") }
-    }
-
-    /// Writes a checkpoint in one transaction. `now`: wall clock in ticks, for retention.
-    public func commit(_ c: Checkpoint, now: Int64) throws {
-        try wrap("cannot write the state to") {
-            try queue.write { db in
-                for a in c.alerts { try StateStore.write(a, db, now) }
-                for s in c.delta.added {
-                    try db.execute(
-                        sql: "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?)",
-                        arguments: [s.id.rule, s.id.leg, s.id.id, StateStore.data(s.bytes)])
-                }
-                for s in c.delta.dropped {
-                    try db.execute(sql: "DELETE FROM segment WHERE rule = ? AND leg = ? AND id = ?", arguments: [s.rule, s.leg, s.id])
-                }
-                for r in c.delta.rules {
-                    try db.execute(
-                        sql: "INSERT OR REPLACE INTO rule_state VALUES (?, ?)", arguments: [r.fingerprint, StateStore.data(r.bytes)])
-                }
-                if !c.delta.engine.isEmpty { try StateStore.meta("engine", c.delta.engine, db) }
-                if let status = c.status { try StateStore.meta("status", Array(status.utf8), db) }
-                for s in c.streams { try StateStore.write(s, db) }
-                for id in c.forgottenStreams { try db.execute(sql: "DELETE FROM stream WHERE id = ?", arguments: [id]) }
-                for (name, bytes) in c.outbox {
-                    if bytes.isEmpty {
-                        try db.execute(sql: "DELETE FROM outbox WHERE sink = ?", arguments: [name])
-                    } else {
-                        try db.execute(sql: "INSERT OR REPLACE INTO outbox VALUES (?, ?)", arguments: [name, StateStore.data(bytes)])
-                    }
-                }
-                for (name, length) in c.sinkLengths {
-                    try db.execute(sql: "INSERT OR REPLACE INTO sink VALUES (?, ?)", arguments: [name, Int64(clamping: length)])
-                }
-            }
-        }
-    }
-
-    private static func data(_ bytes: [UInt8]) -> DatabaseValue {
-        bytes.withUnsafeBytes { buffer in Blob(buffer).databaseValue }
-    }
-
-    /// GRDB stores `Data`; this keeps Foundation out of the signatures above.
-    private struct Blob: DatabaseValueConvertible {
-        let bytes: [UInt8]
-        init(_ b: UnsafeRawBufferPointer) { bytes = Array(b) }
-        var databaseValue: DatabaseValue { BlobData(bytes).databaseValue }
-        static func fromDatabaseValue(_ v: DatabaseValue) -> Blob? {
-            BlobData.fromDatabaseValue(v).map { d in d.withUnsafeBytes { Blob($0) } }
-        }
-    }
-
-    private static func meta(_ key: String, _ bytes: [UInt8], _ db: Database) throws {
-        try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES (?, ?)", arguments: [key, data(bytes)])
-    }
-
-    private static func write(_ a: Alert, _ db: Database, _ now: Int64) throws {
-        try db.execute(
-            sql: """
-                INSERT INTO alert VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, status = excluded.status, severity = excluded.severity,
-                    start_time = excluded.start_time, end_time = excluded.end_time, json = excluded.json, written = excluded.written
-                    WHERE excluded.revision >= alert.revision
-                """,
-            arguments: [
-                a.id, a.revision, a.status.rawValue, a.ruleID, a.ruleName, a.severity.rawValue, a.techniques.joined(separator: " "),
-                a.startTime, a.endTime, a.firstTick, a.jsonLine, now,
-            ])
-    }
-
-    private static func write(_ s: StreamRecord, _ db: Database) throws {
-        try db.execute(
-            sql: "INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            arguments: [
-                s.id, s.path, Int64(bitPattern: s.device), Int64(bitPattern: s.inode), Int64(clamping: s.resume.rawOffset),
-                Int64(clamping: s.resume.inflated), data(s.resume.bytes), Int64(clamping: s.records), Int64(clamping: s.deadLetters),
-                s.watermark, Int64(clamping: s.size), s.isFinished, s.headHash, s.headLength,
-            ])
-    }
-
-    /// State of the rule runtime.
-    public func savedState() throws -> SavedState {
-        try wrap("cannot read the state in") {
-            try queue.read { db in
-                var state = SavedState()
-                for row in try Row.fetchAll(db, sql: "SELECT rule, leg, id, bytes FROM segment ORDER BY rule, leg, id") {
-                    let blob: Blob = row[3]
-                    state.segments.append((CheckpointDelta.SegmentID(fingerprint: row[0], leg: row[1], id: row[2]), blob.bytes))
-                }
-                for row in try Row.fetchAll(db, sql: "SELECT rule, bytes FROM rule_state") {
-                    let blob: Blob = row[1]
-                    state.rules[row[0]] = blob.bytes
-                }
-                state.engine = try Blob.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'engine'")?.bytes
-                return state
-            }
-        }
-    }
-
-    public func streams() throws -> [StreamRecord] {
-        try wrap("cannot read the state in") {
-            try queue.read { db in
-                try Row.fetchAll(db, sql: "SELECT * FROM stream ORDER BY path, id").map { row in
-                    let blob: Blob = row["resume"]
-                    let device: Int64 = row["device"], inode: Int64 = row["inode"], raw: Int64 = row["raw_offset"]
-                    let inflated: Int64 = row["inflated"], records: Int64 = row["records"], dead: Int64 = row["dead_letters"]
-                    let size: Int64 = row["size"]
-                    return StreamRecord(
-                        id: row["id"], path: row["path"], device: UInt64(bitPattern: device), inode: UInt64(bitPattern: inode),
-                        resume: ResumePoint(rawOffset: UInt64(max(0, raw)), inflated: UInt64(max(0, inflated)), bytes: blob.bytes),
-                        records: UInt64(max(0, records)), deadLetters: UInt64(max(0, dead)), watermark: row["watermark"],
-                        size: UInt64(max(0, size)), isFinished: row["finished"], headHash: row["head_hash"], headLength: row["head_length"])
-                }
-            }
-        }
-    }
-
-    /// The committed length of a file sink; nil if it never wrote.
-    public func sinkLength(_ name: String) throws -> UInt64? {
-        try wrap("cannot read the state in") {
-            try queue.read { db in
-                try Int64.fetchOne(db, sql: "SELECT length FROM sink WHERE name = ?", arguments: [name]).map { UInt64(max(0, $0)) }
-            }
-        }
-    }
-
-    /// Alerts that a sink had not taken at the last checkpoint.
-    public func outbox(_ sink: String) throws -> [UInt8]? {
-        try wrap("cannot read the state in") {
-            try queue.read { db in try Blob.fetchOne(db, sql: "SELECT bytes FROM outbox WHERE sink = ?", arguments: [sink])?.bytes }
-        }
-    }
-
-    public func status() throws -> String? {
-        try wrap("cannot read the state in") {
-            try queue.read { db in
-                try Blob.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'status'").map { String(decoding: $0.bytes, as: UTF8.self) }
-            }
-        }
-    }
-
-    /// What `alerts list` shows of an alert.
-    public struct AlertRow: Sendable, Hashable {
-        public let id: String
-        public let revision: Int
-        public let status: String
-        public let ruleName: String
-        public let severity: String
-        public let techniques: String
-        public let startTime: Int64
-        public let endTime: Int64
-        /// The alert as JSON (`docs/alert-schema.json`).
-        public let json: String
-    }
-
-    /// Alerts by descending end time. Filters that are nil do not apply; times in ticks.
-    public func alerts(severity: String? = nil, rule: String? = nil, since: Int64? = nil, until: Int64? = nil, limit: Int = 1000) throws
-        -> [AlertRow]
-    {
-        var conditions: [String] = []
-        var arguments = StatementArguments()
-        if let severity {
-            conditions.append("severity = ? COLLATE NOCASE")
-            arguments += [severity]
-        }
-        if let rule {
-            conditions.append("(rule_id = ? OR rule_name LIKE ?)")
-            arguments += [rule, "%" + rule + "%"]
-        }
-        if let since {
-            conditions.append("end_time >= ?")
-            arguments += [since]
-        }
-        if let until {
-            conditions.append("start_time <= ?")
-            arguments += [until]
-        }
-        let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
-        arguments += [limit]
-        return try fetch(
-            "SELECT id, revision, status, rule_name, severity, techniques, start_time, end_time, json FROM alert \(filter) ORDER BY end_time DESC, id LIMIT ?",
-            arguments)
-    }
-
-    /// Alerts whose id begins with `prefix`.
-    public func alerts(idPrefix prefix: String) throws -> [AlertRow] {
-        let escaped = prefix.filter { $0.isHexDigit }
-        return try fetch(
-            "SELECT id, revision, status, rule_name, severity, techniques, start_time, end_time, json FROM alert WHERE id LIKE ? ORDER BY id LIMIT 20",
-            [escaped + "%"])
-    }
-
-    private func fetch(_ sql: String, _ arguments: StatementArguments) throws -> [AlertRow] {
-        try wrap("cannot read the state in") {
-            try queue.read { db in
-                try Row.fetchAll(db, sql: sql, arguments: arguments).map { row in
-                    AlertRow(
-                        id: row[0], revision: row[1], status: row[2], ruleName: row[3], severity: row[4], techniques: row[5],
-                        startTime: row[6], endTime: row[7], json: row[8])
-                }
-            }
-        }
-    }
-
-    /// Deletes alerts that ended before a time, and finished streams whose files are gone; the numbers deleted.
-    public func prune(alertsBefore: Int64?) throws -> Int {
-        guard let alertsBefore else { return 0 }
-        return try wrap("cannot write the state to") {
-            try queue.write { db in
-                try db.execute(sql: "DELETE FROM alert WHERE end_time < ? AND status != 'open'", arguments: [alertsBefore])
-                return db.changesCount
-            }
-        }
     }
 }

@@ -21,8 +21,10 @@ struct Hunt: ParsableCommand {
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, json, jsonl, csv }
 
-    @Argument(help: ArgumentHelp("The query.", valueName: "kql"))
+    @Argument(help: ArgumentHelp("The query, unless --query-file gives it.", valueName: "kql"))
     var query: String?
+    @Argument(help: ArgumentHelp("More data, as after --data.", valueName: "path"))
+    var more: [String] = []
     @Option(help: ArgumentHelp("Read the query from a file; - for standard input.", valueName: "path"))
     var queryFile: String?
     @Option(help: ArgumentHelp("Files, folders or globs; Table=path names the table of their records.", valueName: "path"))
@@ -32,11 +34,18 @@ struct Hunt: ParsableCommand {
     @Option(help: "table, json (Kusto REST v1), jsonl or csv.")
     var format: Format = .table
 
-    func run() throws {
+    /// Operators in a row that a hunt takes, and the stack on which they are bound, run and dropped.
+    private static let levelLimit = 20_000
+    private static let stackBytes = 512 << 20
+
+    func run() throws { try LargeStack.run(bytes: Hunt.stackBytes) { try hunt() } }
+
+    private func hunt() throws {
         let text = try queryText()
         var inputs: [HuntInput] = []
         var failed = false
-        for d in data {
+        // With --query-file, the first argument is no query.
+        for d in data + (queryFile == nil ? [] : [query].compactMap { $0 }) + more {
             var path = d
             var table: String?
             if let eq = d.firstIndex(of: "="), !d[..<eq].isEmpty, d[..<eq].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" }) {
@@ -58,7 +67,7 @@ struct Hunt: ParsableCommand {
 
         let tree = SyntaxTree.parse(text)
         let catalog = HuntTables.inferring(WorkspaceCatalog(), from: inputs, limits: IngestLimits())
-        let options = BinderOptions(fold: { ConstantFolder.fold(name: $0, args: $1) })
+        let options = BinderOptions(fold: { ConstantFolder.fold(name: $0, args: $1) }, levelLimit: Hunt.levelLimit)
         let bound = Binder(functions: FunctionRegistry.standard, schemas: catalog, options: options).bind(tree)
         let renderer = DiagnosticRenderer(source: text, file: queryFile)
         let errors = bound.diagnostics.filter { $0.severity == .error }
@@ -75,6 +84,7 @@ struct Hunt: ParsableCommand {
         }
         let context = EvaluationContext(now: now, seed: 0)
         let executor = Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false))
+        tables.expect(PlanRewriter.prune(plan))
         let printer = ResultPrinter(format: format, columns: plan.columns)
         do {
             try executor.run(plan) { batch in
@@ -102,7 +112,9 @@ struct Hunt: ParsableCommand {
 
     private func queryText() throws -> String {
         if let queryFile {
-            if query != nil { throw fail("give the query or --query-file, not both", ExitStatus.usage) }
+            if let query, data.isEmpty, query.contains(where: { $0 == "|" || $0 == " " }) {
+                throw fail("give the query or --query-file, not both", ExitStatus.usage)
+            }
             do { return try TextFile.read(queryFile == "-" ? "/dev/stdin" : queryFile, limit: 4 << 20) } catch {
                 throw fail("\(error)", ExitStatus.io)
             }

@@ -43,6 +43,8 @@ struct Replay: ParsableCommand {
     var threads = 0
     @Option(help: ArgumentHelp("Write unreadable records to this file.", valueName: "path"))
     var deadLetter: String?
+    @Option(help: ArgumentHelp("Write records that came too late for every window to this file.", valueName: "path"))
+    var late: String?
     @Option(help: ArgumentHelp("Largest record in bytes.", valueName: "bytes"))
     var recordBytes = 1 << 20
     @Flag(help: "Baseline rules raise even though their history is not in the logs.")
@@ -77,6 +79,7 @@ struct Replay: ParsableCommand {
         var detection = DetectionOptions()
         detection.mode = mode == .parity ? .parity : .streaming
         detection.coldRaise = coldRaise
+        if let folder = getenv("TMPDIR") { detection.spillDirectory = String(cString: folder) }
 
         let (files, problems) = InputPaths.expand(paths.filter { $0 != "-" })
         for p in problems { Terminal.err("vedette: \(p.path): \(p.reason)") }
@@ -88,6 +91,7 @@ struct Replay: ParsableCommand {
             engine = try DetectionEngine(book.programs, options: detection, functions: book.functions, lateness: settings.latenessOf)
         } catch { throw fail("\(error)", ExitStatus.invalid) }
         let letters = deadLetter.map { DeadLetterFile(path: $0) }
+        let lateFile = late.map { LineFile(path: $0, maximumBytes: 64 << 20, maximumFiles: 4) }
         let bar = ProgressBar(total: pipe ? 0 : Int(files.reduce(0) { $0 + $1.size }))
         let start = WallClock.monotonic
         let shown = LetterPrinter()
@@ -100,7 +104,7 @@ struct Replay: ParsableCommand {
                 deadLetter: { letter in
                     letters?.append(letter)
                     shown.note(letter)
-                }, progress: { bar.add($0) })
+                }, late: { record, source in lateFile?.append(record.jsonLine(source: source)) }, progress: { bar.add($0) })
         } catch { throw fail("\(error)", ExitStatus.invalid) }
         bar.finish()
         let seconds = Double(WallClock.monotonic - start) / 1e7
@@ -113,7 +117,9 @@ struct Replay: ParsableCommand {
         }
         report(summary, alerts, engine, seconds)
         if let problem = letters?.failure { throw fail("dead letters: \(problem)", ExitStatus.io) }
+        if let problem = lateFile?.failure { throw fail("late records: \(problem)", ExitStatus.io) }
         if !summary.problems.isEmpty || !problems.isEmpty { throw ExitStatus.io }
+        if engine.figures.contains(where: { $0.failure != nil }) { throw ExitStatus.invalid }
         if failOnDeadLetter, summary.deadLetters > 0 { throw ExitStatus.invalid }
     }
 
@@ -133,6 +139,11 @@ struct Replay: ParsableCommand {
             "\(Figures.count(s.files)) files, \(Figures.count(s.records)) events, \(Figures.bytes(Double(s.rawBytes))) raw (\(Figures.bytes(Double(s.compressedBytes))) read) in \(Figures.seconds(seconds)): \(Figures.bytes(rate))/s",
             "\(Figures.count(alerts.count)) alerts from \(Set(alerts.map(\.ruleID)).count) of \(engine.programs.count) rules, \(Figures.count(s.lateRows)) late rows, \(Figures.count(s.deadLetters)) dead letters",
         ]
+        if s.lateRecords > 0 {
+            lines.append(
+                "\(Figures.count(s.lateRecords)) records came too late for every window: "
+                    + (late.map { "they are in \($0)" } ?? "--late FILE keeps them, --lateness waits longer"))
+        }
         let held = engine.figures.filter { $0.heldTicks > 0 }
         if !held.isEmpty {
             lines.append("held for want of history (--cold-raise raises): " + held.map(\.name).sorted().joined(separator: "; "))

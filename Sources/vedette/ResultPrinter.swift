@@ -92,6 +92,7 @@ final class ResultPrinter {
         case .int(let i): return String(i)
         case .long(let i): return String(i)
         case .real(let d): return d.isFinite ? KustoNumber.real(d, wholeSuffix: true) : JSONText.real(d)
+        case .datetime(let t): return "\"\(KustoTime.restString(t))\""
         case .dynamic(let d): return JSONText.compact(d)
         default:
             var out = ""

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Dispatch
 import Glibc
 import Logging
 import Matcher
@@ -51,12 +50,32 @@ struct Run: ParsableCommand {
     var deadLetterMaxBytes: String?
     @Option(help: ArgumentHelp("Dead-letter files kept.", valueName: "n"))
     var deadLetterMaxFiles: String?
+    @Option(help: ArgumentHelp("File for records that came too late for every window.", valueName: "path"))
+    var latePath: String?
+    @Option(help: ArgumentHelp("Size at which the late file is rotated.", valueName: "bytes"))
+    var lateMaxBytes: String?
+    @Option(help: ArgumentHelp("Late files kept.", valueName: "n"))
+    var lateMaxFiles: String?
+    @Option(help: ArgumentHelp("Alerts that may wait for an output that is down.", valueName: "n"))
+    var outboxMaxAlerts: String?
+    @Option(help: ArgumentHelp("Bytes of alerts that may wait for an output.", valueName: "bytes"))
+    var outboxMaxBytes: String?
+    @Option(help: ArgumentHelp("What happens then: pause (reading stops, nothing is lost) or drop_oldest.", valueName: "action"))
+    var outboxWhenFull: String?
     @Option(help: ArgumentHelp("Largest record.", valueName: "bytes"))
     var limitsRecordBytes: String?
     @Option(help: ArgumentHelp("Deepest nesting of a record.", valueName: "n"))
     var limitsDepth: String?
     @Option(help: ArgumentHelp("Largest ratio of inflated to compressed bytes.", valueName: "n"))
     var limitsExpansionRatio: String?
+    @Option(help: ArgumentHelp("Rows that one rule may retain in memory; the oldest beyond go to the disk.", valueName: "n"))
+    var limitsRuleRows: String?
+    @Option(help: ArgumentHelp("Rows that one rule may retain on the disk; beyond, it refuses rows.", valueName: "n"))
+    var limitsSpilledRows: String?
+    @Option(help: ArgumentHelp("Bytes of raw records kept for evidence.", valueName: "bytes"))
+    var limitsEvidenceBytes: String?
+    @Option(help: ArgumentHelp("Files that are gone and whose copies are still recognised.", valueName: "n"))
+    var limitsRememberedFiles: String?
     @Option(help: ArgumentHelp("debug, info, notice, warning or error.", valueName: "level"))
     var logLevel: String?
     @Option(help: ArgumentHelp("text or json.", valueName: "format"))
@@ -78,6 +97,8 @@ struct Run: ParsableCommand {
     @Option(help: .hidden)
     var checkpoints: String?
 
+    private func one(_ value: String?) -> [String] { value.map { [$0] } ?? [] }
+
     private func settings() throws -> VedetteConfiguration {
         var c = VedetteConfiguration()
         if let config { try c.apply(file: config) }
@@ -87,24 +108,29 @@ struct Run: ParsableCommand {
             if let value = getenv(name) { environment[name] = String(cString: value) }
         }
         try c.apply(environment: environment)
-        let flags: [(String, String?)] = [
-            ("rules", rules.isEmpty ? nil : rules.joined(separator: ",")), ("inputs", inputs.isEmpty ? nil : inputs.joined(separator: ",")),
-            ("input", input), ("state_dir", stateDir), ("start_at", startAt), ("mode", mode), ("lateness", lateness),
-            ("idle_timeout", idleTimeout), ("outputs", outputs.isEmpty ? nil : outputs.joined(separator: ",")),
-            ("dead_letter.path", deadLetterPath), ("dead_letter.max_bytes", deadLetterMaxBytes),
-            ("dead_letter.max_files", deadLetterMaxFiles),
-            ("limits.record_bytes", limitsRecordBytes), ("limits.depth", limitsDepth), ("limits.expansion_ratio", limitsExpansionRatio),
-            ("log.level", logLevel), ("log.format", logFormat), ("retention.alerts", retentionAlerts),
-            ("retention.evidence", retentionEvidence), ("checkpoint_interval", checkpointInterval), ("threads", threads),
-            ("checkpoints", checkpoints), ("strict", strict ? "true" : nil), ("cold_raise", coldRaise ? "true" : nil),
-            ("fail_on_dead_letter", failOnDeadLetter ? "true" : nil),
+        let flags: [(key: String, values: [String])] = [
+            ("rules", rules.flatMap { $0.split(separator: ",").map(String.init) }),
+            ("inputs", inputs.flatMap { $0.split(separator: ",").map(String.init) }), ("input", one(input)),
+            ("state_dir", one(stateDir)), ("start_at", one(startAt)), ("mode", one(mode)), ("idle_timeout", one(idleTimeout)),
+            ("lateness", lateness.map { $0.split(separator: ",").map(String.init) } ?? []),
+            ("outputs", outputs.flatMap { $0.split(separator: ",").map(String.init) }),
+            ("dead_letter.path", one(deadLetterPath)), ("dead_letter.max_bytes", one(deadLetterMaxBytes)),
+            ("dead_letter.max_files", one(deadLetterMaxFiles)), ("late.path", one(latePath)), ("late.max_bytes", one(lateMaxBytes)),
+            ("late.max_files", one(lateMaxFiles)), ("outbox.max_alerts", one(outboxMaxAlerts)), ("outbox.max_bytes", one(outboxMaxBytes)),
+            ("outbox.when_full", one(outboxWhenFull)), ("limits.record_bytes", one(limitsRecordBytes)), ("limits.depth", one(limitsDepth)),
+            ("limits.expansion_ratio", one(limitsExpansionRatio)), ("limits.rule_rows", one(limitsRuleRows)),
+            ("limits.spilled_rows", one(limitsSpilledRows)),
+            ("limits.evidence_bytes", one(limitsEvidenceBytes)), ("limits.remembered_files", one(limitsRememberedFiles)),
+            ("log.level", one(logLevel)), ("log.format", one(logFormat)),
+            ("retention.alerts", one(retentionAlerts)), ("retention.evidence", one(retentionEvidence)),
+            ("checkpoint_interval", one(checkpointInterval)), ("threads", one(threads)), ("checkpoints", one(checkpoints)),
+            ("strict", strict ? ["true"] : []), ("cold_raise", coldRaise ? ["true"] : []),
+            ("fail_on_dead_letter", failOnDeadLetter ? ["true"] : []),
         ]
-        for (key, value) in flags {
-            if let value {
-                if key == "input", value == "-" { c.inputs = [] }
-                if key == "inputs" { c.readsStandardInput = false }
-                try c.set(key, value, origin: "--" + key.map { $0 == "_" || $0 == "." ? "-" : String($0) }.joined())
-            }
+        for (key, values) in flags where !values.isEmpty {
+            if key == "input", values == ["-"] { c.inputs = [] }
+            if key == "inputs" { c.readsStandardInput = false }
+            try c.set(key, values, origin: "--" + key.map { $0 == "_" || $0 == "." ? "-" : String($0) }.joined())
         }
         try c.validate()
         return c
@@ -115,7 +141,8 @@ struct Run: ParsableCommand {
         do { c = try settings() } catch { throw fail("\(error)", ExitStatus.usage) }
         let log = VedetteLog.make(level: c.logLevel, format: c.logFormat)
         let load: @Sendable () throws -> RuleBook = { try RuleBook.load(c.rules, catalog: .init()) }
-        let book = try load()
+        let book: RuleBook
+        do { book = try load() } catch { throw fail("\(error)", ExitStatus.io) }
         if checkConfig {
             book.reportRefused()
             Terminal.out("configuration is valid; \(book.programs.count) rules load, \(book.refused.count) are refused")
@@ -126,21 +153,36 @@ struct Run: ParsableCommand {
         if book.programs.isEmpty { throw fail("no rule could be loaded from \(c.rules.joined(separator: ", "))", ExitStatus.invalid) }
         if c.isStrict, !book.refused.isEmpty { throw ExitStatus.invalid }
 
-        let control = DaemonControl()
-        var sources: [any DispatchSourceSignal] = []
-        for (number, action) in [(SIGTERM, control.requestStop), (SIGINT, control.requestStop), (SIGHUP, control.requestReload)] {
-            signal(number, SIG_IGN)
-            let s = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            s.setEventHandler { action() }
-            s.resume()
-            sources.append(s)
-        }
-        defer { for s in sources { s.cancel() } }
         let outcome: DaemonOutcome
         do {
-            let daemon = try Daemon(configuration: c, log: log, control: control, exitWhenIdle: exitWhenIdle, loadRules: load)
+            let daemon = try Daemon(
+                configuration: c, rules: book, log: log, control: Signals.control, exitWhenIdle: exitWhenIdle, loadRules: load)
             outcome = try daemon.run()
-        } catch { throw fail("\(error)", ExitStatus.io) }
+        } catch let error as ConfigurationError { throw fail("\(error)", ExitStatus.usage) } catch {
+            throw fail("\(error)", ExitStatus.io)
+        }
         if c.failOnDeadLetter, outcome.deadLetters > 0 { throw ExitStatus.invalid }
+    }
+}
+
+/// SIGTERM, SIGINT and SIGHUP of the daemon.
+enum Signals {
+    static let control = DaemonControl()
+
+    /// Called before anything else: from here on a stop that is asked for ends in a clean one, however early it comes.
+    static func install() {
+        // A handler must not be the first to touch it.
+        _ = control
+        let handler: @convention(c) (Int32) -> Void = { number in
+            let e = errno
+            if number == SIGHUP { Signals.control.requestReload() } else { Signals.control.requestStop() }
+            errno = e
+        }
+        for number in [SIGTERM, SIGINT, SIGHUP] {
+            var action = sigaction()
+            action.__sigaction_handler.sa_handler = handler
+            action.sa_flags = SA_RESTART
+            sigaction(number, &action, nil)
+        }
     }
 }

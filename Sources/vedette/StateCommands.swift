@@ -96,27 +96,48 @@ struct StatusCommand: ParsableCommand {
             }
         }
         func time(_ d: Dynamic?) -> String { let t = s(d); return t.count > 19 ? String(t.prefix(19)).replacing("T", with: " ") : t }
-        Terminal.out(
-            "written \(time(status["written"])) by process \(s(status["pid"])): \(s(status["records"])) records, \(s(status["alerts"])) alerts, \(s(status["dead_letters"])) dead letters, \(s(status["outbox"])) alerts waiting for outputs\n"
-        )
-        if case .array(let list)? = status["sources"] {
+        func number(_ d: Dynamic?) -> Int64 { if case .long(let n)? = d { n } else { 0 } }
+        var lines = [
+            "written \(time(status["written"])) by process \(s(status["pid"])): \(s(status["records"])) records, \(s(status["alerts"])) alerts, \(s(status["dead_letters"])) dead letters, \(s(status["late_records"])) late records, \(s(status["outbox"])) alerts waiting for outputs"
+        ]
+        if case .string(let why)? = status["paused"] { lines.append("READING PAUSES: \(why)") }
+        for (what, lost, deleted) in [
+            ("dead letters", "dead_letters_lost", "dead_letter_files_deleted"), ("late records", "late_records_lost", "late_files_deleted"),
+        ] {
+            if number(status[lost]) > 0 { lines.append("\(number(status[lost])) \(what) could not be written") }
+            if number(status[deleted]) > 0 { lines.append("\(number(status[deleted])) files of \(what) were deleted at their cap") }
+        }
+        Terminal.out(lines.joined(separator: "\n") + "\n")
+        if case .array(let list)? = status["outputs"] {
             var t = TextTable(
-                ["SOURCE", "POSITION", "LAG", "RECORDS", "DEAD", "EVENT TIME", "IDLE"], alignment: [.left, .right, .right, .right, .right])
+                ["OUTPUT", "DELIVERED", "WAITING", "BYTES", "DROPPED", "FAILURE"], alignment: [.left, .right, .right, .right, .right])
             for o in list {
                 t.rows.append([
-                    s(o["path"]), s(o["position"]), s(o["lag_bytes"]), s(o["records"]), s(o["dead_letters"]), time(o["event_time"]),
-                    s(o["idle"]),
+                    s(o["name"]), s(o["delivered"]), s(o["waiting"]), s(o["waiting_bytes"]), s(o["dropped"]), s(o["failure"]),
+                ])
+            }
+            Terminal.out(t.render(width: Terminal.width) + "\n")
+        }
+        if case .array(let list)? = status["sources"] {
+            var t = TextTable(
+                ["SOURCE", "POSITION", "LAG", "RECORDS", "DEAD", "LATE", "EVENT TIME", "IDLE"],
+                alignment: [.left, .right, .right, .right, .right, .right])
+            for o in list {
+                t.rows.append([
+                    s(o["path"]), s(o["position"]), s(o["lag_bytes"]), s(o["records"]), s(o["dead_letters"]), s(o["late_records"]),
+                    time(o["event_time"]), s(o["idle"]),
                 ])
             }
             Terminal.out(t.render(width: Terminal.width) + "\n")
         }
         if case .array(let list)? = status["rules"] {
             var t = TextTable(
-                ["RULE", "ROWS KEPT", "EVIDENCE", "OPEN", "LATE", "HELD", "LAST ALERT", "FAILURE"],
-                alignment: [.left, .right, .right, .right, .right, .right])
+                ["RULE", "ROWS KEPT", "ON DISK", "EVIDENCE", "OPEN", "LATE", "HELD", "LAST ALERT", "FAILURE"],
+                alignment: [.left, .right, .right, .right, .right, .right, .right])
             for o in list {
                 t.rows.append([
-                    s(o["name"]), s(o["retained_rows"]), s(o["evidence_bytes"]), s(o["open_alerts"]), s(o["late_rows"]), s(o["held_ticks"]),
+                    s(o["name"]), s(o["retained_rows"]), s(o["spilled_rows"]), s(o["evidence_bytes"]), s(o["open_alerts"]),
+                    s(o["late_rows"]), s(o["held_ticks"]),
                     time(o["last_alert"]), s(o["failure"]),
                 ])
             }

@@ -38,6 +38,9 @@ struct Vedette: ParsableCommand {
     /// Usage errors exit with 2, as documented; ArgumentParser's own code would be 64.
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        // A file that reaches its limit is a failing write, with a message.
+        signal(SIGXFSZ, SIG_IGN)
+        if CommandLine.arguments.dropFirst().first == "run", !CommandLine.arguments.contains("--check-config") { Signals.install() }
         do {
             var command = try parseAsRoot()
             try command.run()

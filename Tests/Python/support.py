@@ -393,13 +393,14 @@ class Daemon:
 
     count = 0
 
-    def __init__(self, test, *arguments, env=None, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
+    def __init__(self, test, *arguments, env=None, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec=None):
         Daemon.count += 1
         self.log_path = test.path(f"daemon-{Daemon.count}.log")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [VEDETTE, "run", "--log-format", "json", *arguments], stdin=stdin, stdout=stdout, stderr=log, cwd=ROOT, env=environment(env)
-            )
+                [VEDETTE, "run", "--log-format", "json", *arguments], stdin=stdin, stdout=stdout, stderr=log, cwd=ROOT,
+                env=environment(env), preexec_fn=preexec,
+            )  # fmt: skip
         test.addCleanup(self.kill)
 
     @property

@@ -1,11 +1,13 @@
 """`vedette run` from outside: files that grow and rotate, restarts, kills at random moments, outputs, signals."""
 
+import fcntl
 import glob
 import gzip
 import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -13,11 +15,12 @@ import subprocess
 import threading
 import time
 import unittest
+import zlib
 
 import support
 from support import (
-    DAY, EVENT_RULE, RULES, TEST_RULES, Case, Daemon, GrowingGzip, append, database, difference, final_set, json_lines, lines, pieces, stored,
-    tail, traffic, vedette, wait_for,
+    DAY, EVENT_RULE, RULES, TEST_RULES, Case, Daemon, GrowingGzip, append, database, difference, final_set, identity, json_lines, lines,
+    pieces, stored, tail, traffic, vedette, wait_for,
 )  # fmt: skip
 
 # Pieces are appended one after the other, so the files drift apart by less than this.
@@ -353,6 +356,33 @@ class Service(DaemonCase):
         self.finish()
         self.assertStored(want)
 
+    def test_reload_forgets_rules_that_were_taken_out(self):
+        log = self.write("logs/a.log", json_lines(traffic(45, 300)))
+        d = self.daemon("--checkpoint-interval", "50ms")
+        self.wait_until_read(log, d)
+        states = lambda: database(self.state, "SELECT count(*) FROM rule_state")[0][0]
+        segments = lambda: {r for r, in database(self.state, "SELECT DISTINCT rule FROM segment")}
+        wait_for(lambda: states() == 4 and len(segments()) == 4, 10, f"state of four rules: {states()}")
+        os.rename(self.path("rules/threshold.yaml"), self.path("threshold.kept"))
+        d.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: states() == 3 and len(segments()) == 3, 10, "state of three rules")
+        # An empty folder is taken for a mistake.
+        names = os.listdir(self.rules)
+        for name in names:
+            os.rename(self.path("rules", name), self.path("kept-" + name))
+        d.process.send_signal(signal.SIGHUP)
+        d.wait_for_log("no rule was found; the old rules stay in force")
+        for name in names:
+            os.rename(self.path("kept-" + name), self.path("rules", name))
+        os.rename(self.path("threshold.kept"), self.path("rules/threshold.yaml"))
+        d.process.send_signal(signal.SIGHUP)
+        d.wait_for_log("rules reloaded")
+        append(log, json_lines([self.lock_removed(20)]))
+        self.wait_until_read(log, d)
+        self.assertEqual(d.stop(), 0, tail(d.log))
+        self.finish()
+        self.assertTrue(any("T17:20" in a["start_time"] for a in stored(self.state)))
+
     def test_hangup_reopens_the_output_file(self):
         out = self.path("alerts.jsonl")
         log = self.write("logs/a.log", json_lines([self.lock_removed(0)]))
@@ -392,6 +422,50 @@ class Service(DaemonCase):
         self.assertEqual(json.loads(line)["rule_name"], "Lock removed")
         d.process.stdin.close()
         self.assertEqual(d.wait(10), 0)
+
+    def test_a_silent_pipe_keeps_nothing_waiting(self):
+        """Heartbeats to the watchdog, retries and status go on while no data comes."""
+        address, out = self.path("notify.sock"), self.path("late.sock")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+            server.bind(address)
+            server.settimeout(10)
+            d = Daemon(
+                self, "--rules", self.rules, "--input", "-", "--state-dir", self.state, "--outputs", "syslog:unix:" + out, stdin=subprocess.PIPE,
+                env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "300000"},
+            )  # fmt: skip
+            # Half a gzip member: the decoder waits in its middle.
+            packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+            d.process.stdin.write(packer.compress(json_lines([self.lock_removed(0)])) + packer.flush(zlib.Z_SYNC_FLUSH))
+            d.process.stdin.flush()
+            d.wait_for_log("output failed")
+            said = [server.recv(4096).decode() for _ in range(20)]
+            self.assertGreater(said.count("WATCHDOG=1"), 15)
+            # A receiver that lets its queue fill up would be waited for.
+            server.close()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sink:
+                sink.bind(out)
+                sink.settimeout(15)
+                self.assertIn("Lock removed", sink.recv(65536).decode())
+            self.assertEqual(d.stop(), 0, tail(d.log))
+
+    def test_a_reader_that_does_not_read_stops_neither_detection_nor_the_end(self):
+        log = self.write("logs/a.log", json_lines([self.lock_removed(i) for i in range(0, 55)]))
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+        d = self.daemon("--outputs", "stdout", "--checkpoint-interval", "50ms", stdout=write)
+        os.close(write)
+        self.wait_until_read(log, d)
+        append(log, json_lines([self.lock_removed(70)]))
+        self.wait_until_read(log, d)
+        wait_for(lambda: any("T18:10" in a["start_time"] for a in stored(self.state)), 10, "an alert of the later record")
+        self.assertEqual(d.stop(seconds=20), 0, tail(d.log))
+        # What was not taken is there for the next run.
+        waiting = database(self.state, "SELECT count(*) FROM outbox_item")[0][0]
+        self.assertGreater(waiting, 0)
+        done = vedette("run", "--rules", self.rules, "--inputs", log, "--state-dir", self.state, "--lateness", LATENESS, "--outputs", "stdout", "--exit-when-idle")  # fmt: skip
+        self.assertExit(done, 0)
+        self.assertGreaterEqual(len({(a["id"], a["revision"]) for a in lines(done.stdout)}), waiting)
 
     def test_check_config(self):
         config = self.write(
@@ -470,6 +544,272 @@ class Service(DaemonCase):
         d.wait_for_log("no file matches")
         d.wait_for_log("no record was recognised")
         self.assertEqual(d.stop(), 0)
+
+
+class Stops(DaemonCase):
+    def test_a_stop_asked_early_is_a_clean_one(self):
+        """From the moment at which the handlers are there, which is before a rule is read, every stop ends with 0."""
+        self.write("logs/a.log", json_lines(traffic(51, 500)))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number):
+                d = self.daemon(rules=RULES)
+                wait_for(lambda: int(self.caught(d), 16) >> (number - 1) & 1, 10, "a handler", step=0.0005)
+                self.assertNotIn("vedette starts", d.log, "too late to prove anything")
+                d.process.send_signal(signal.SIGHUP)
+                self.assertEqual(d.stop(number), 0, tail(d.log))
+                self.assertIn("vedette stops", d.log)
+        self.finish()
+        self.assertStored(self.expected(traffic(51, 500)))
+
+    def caught(self, daemon):
+        with open(f"/proc/{daemon.process.pid}/status") as file:
+            return next(line.split()[1] for line in file if line.startswith("SigCgt"))
+
+    def test_stops_at_many_moments_lose_nothing(self):
+        records = traffic(52, 1500)
+        want = self.expected(records)
+        log, dice = self.path("logs/a.log"), random.Random(52)
+        for piece in pieces(records, 8):
+            append(log, json_lines(piece))
+            d = self.daemon("--checkpoint-interval", "10s")
+            wait_for(lambda d=d: int(self.caught(d), 16) >> (signal.SIGTERM - 1) & 1, 10, "a handler", step=0.0005)
+            time.sleep(dice.uniform(0, 0.4))
+            self.assertEqual(d.stop(), 0, tail(d.log))
+        self.finish()
+        self.assertStored(want)
+
+    def test_full_disk_is_said_and_nothing_is_lost(self):
+        records = traffic(53, 3000)
+        want = self.expected(records)
+        self.write("logs/a.log", json_lines(records))
+        limit = 300_000
+
+        def small():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        d = self.daemon(preexec=small)
+        self.assertEqual(d.wait(20), 3, tail(d.log))
+        self.assertRegex(d.log, "cannot write the state .*(disk is full|too large)")
+        self.finish()
+        self.assertStored(want)
+
+    def test_unfinished_last_record(self):
+        """At the end of complete input it is a dead letter; when its end comes after all, it is read."""
+        whole, cut = json_lines([self.lock_removed(0)]), json_lines([self.lock_removed(40)])
+        log = self.write("logs/a.log", whole + cut[:300])
+        self.finish()
+        self.assertEqual(len(stored(self.state)), 1)
+        with open(self.state + "/dead-letter.jsonl", "rb") as file:
+            letters = lines(file.read())
+        self.assertEqual([(l["source"], l["position"]["offset"], l["length"], l["text"]) for l in letters], [(log, len(whole), 300, cut[:300].decode())])  # fmt: skip
+        self.assertExit(vedette("run", "--rules", self.rules, "--inputs", log, "--state-dir", self.path("other") + "/s", "--start-at", "beginning", "--exit-when-idle", "--fail-on-dead-letter"), 3)  # fmt: skip
+        os.makedirs(self.path("other"), exist_ok=True)
+        self.assertExit(vedette("run", "--rules", self.rules, "--inputs", log, "--state-dir", self.path("other") + "/s", "--start-at", "beginning", "--exit-when-idle", "--fail-on-dead-letter"), 1)  # fmt: skip
+        append(log, cut[300:])
+        self.finish()
+        self.assertEqual(len(stored(self.state)), 2)
+
+    def test_unfinished_last_record_of_standard_input(self):
+        cut = json_lines([self.lock_removed(40)])[:300]
+        for data in (json_lines([self.lock_removed(0)]) + cut, gzip.compress(json_lines([self.lock_removed(0)]) + cut)):
+            state = self.path("state-" + str(len(data)))
+            done = vedette("run", "--rules", self.rules, "--input", "-", "--state-dir", state, "--fail-on-dead-letter", stdin=data)
+            self.assertExit(done, 1)
+            self.assertEqual(len(stored(state)), 1)
+            with open(state + "/dead-letter.jsonl", "rb") as file:
+                self.assertEqual([l["text"] for l in lines(file.read())], [cut.decode()])
+
+
+class Late(DaemonCase):
+    """Records that no window takes any more."""
+
+    def record(self, minute, number, operation="Microsoft.Compute/disks/delete"):
+        return support.activity(support.START + support.timedelta(minutes=minute), operation, "zoe@contoso.example", number)
+
+    def late_lines(self):
+        with open(self.state + "/late.jsonl", "rb") as file:
+            return lines(file.read())
+
+    def run_late(self, *arguments, records=None, **options):
+        return Daemon(
+            self, "--rules", self.rules, "--inputs", self.path("logs") + "/*", "--state-dir", self.state, "--start-at", "beginning",
+            "--lateness", "1s", "--checkpoint-interval", "30ms", *arguments, **options,
+        )  # fmt: skip
+
+    def test_late_records_are_kept_after_stateless_rules_saw_them(self):
+        current = [self.record(10 * i, 100 + i) for i in range(60)] + [self.record(600 + i, 200 + i, "Microsoft.Authorization/locks/delete") for i in range(3)]  # fmt: skip
+        # More than a chunk in between, so that a replay, too, has passed the old ones before it sees them.
+        current += [self.record(603 + i / 1000, 2000 + i, "Microsoft.Compute/disks/read") for i in range(2000)]
+        log = self.write("logs/a.log", json_lines(current))
+        self.assertGreater(os.path.getsize(log), 3 << 19)
+        d = self.run_late()
+        self.wait_until_read(log, d)
+        self.assertEqual(self.late_lines(), [])
+        # A count that no window sees, a lock on which the stateless rule still alerts, and something that no rule asks for.
+        old = [self.record(61, 901), self.record(62, 902, "Microsoft.Authorization/locks/delete"), self.record(63, 903, "Microsoft.Compute/disks/read")]
+        append(log, json_lines(old))
+        self.wait_until_read(log, d)
+        self.assertEqual(d.stop(), 0, tail(d.log))
+        found = sorted(self.late_lines(), key=lambda l: l["time"])
+        self.assertEqual([l["record"] for l in found], old[:2])
+        self.assertEqual({l["source"] for l in found}, {log})
+        self.assertEqual([l["table"] for l in found], ["AzureActivity"] * 2)
+        self.assertEqual(sorted(found[0]["missed_by"]), ["Lock removed, then a disk deleted", "Many disks deleted"])
+        self.assertEqual(found[1]["evaluated_by"], ["Lock removed"])
+        self.assertEqual(found[1]["missed_by"], ["Lock removed, then a disk deleted"])
+        raised = [a for a in stored(self.state) if a["start_time"] == found[1]["time"]]
+        self.assertEqual([(a["rule_name"], a.get("amended")) for a in raised], [("Lock removed", True)])
+        done = vedette("status", "--state-dir", self.state, "--format", "json")
+        status = json.loads(done.stdout)
+        self.assertEqual((status["late_records"], status["sources"][0]["late_records"]), (2, 2))
+        self.assertIn("2 late records", vedette("status", "--state-dir", self.state).stdout.decode())
+        # The same in a replay.
+        out = self.path("late.jsonl")
+        done = vedette("replay", "--rules", self.rules, "--lateness", "1s", "--late", out, log)
+        self.assertExit(done, 0)
+        self.assertIn("2 records came too late for every window", done.stdout.decode())
+        with open(out, "rb") as file:
+            self.assertEqual(sorted(lines(file.read()), key=lambda l: l["time"]), found)
+
+    def test_kills_neither_lose_nor_double_late_records_and_dead_letters(self):
+        log = self.write("logs/a.log", json_lines([self.record(10 * i, 100 + i) for i in range(60)]))
+        dice = random.Random(61)
+        old = [self.record(dice.uniform(0, 200), 1000 + i) for i in range(400)]
+        bad = [f"bad line {i} {'x' * 300}\n".encode() for i in range(400)]
+        d = self.run_late()
+        self.wait_until_read(log, d)
+        options = ["--late-max-bytes", "100000", "--late-max-files", "20", "--dead-letter-max-bytes", "50000", "--dead-letter-max-files", "20"]
+        for i in range(8):
+            part = [x for pair in zip((json_lines([r]) for r in old[50 * i : 50 * i + 50]), bad[50 * i : 50 * i + 50]) for x in pair]
+            for piece in pieces(part, 5):
+                append(log, b"".join(piece))
+                time.sleep(dice.uniform(0, 0.02))
+            time.sleep(dice.uniform(0, 0.1))
+            d.process.kill()
+            d.process.wait(timeout=10)
+            d = self.run_late(*options)
+        self.wait_until_read(log, d)
+        self.assertEqual(d.stop(), 0, tail(d.log))
+        numbers, texts = [], []
+        for path in glob.glob(self.state + "/late.jsonl*"):
+            with open(path, "rb") as file:
+                numbers += [int(l["record"]["correlationId"][-12:], 16) for l in lines(file.read())]
+        for path in glob.glob(self.state + "/dead-letter.jsonl*"):
+            with open(path, "rb") as file:
+                texts += [l["text"].split(" xx")[0] for l in lines(file.read())]
+        self.assertEqual(sorted(numbers), list(range(1000, 1400)))
+        self.assertEqual(sorted(texts), sorted(f"bad line {i}" for i in range(400)))
+        self.assertGreater(len(glob.glob(self.state + "/late.jsonl*")), 2, "rotation was part of it")
+        self.assertGreater(len(glob.glob(self.state + "/dead-letter.jsonl*")), 2)
+
+
+class Memory(DaemonCase):
+    """What must not grow without bound."""
+
+    def test_streams_of_files_that_are_gone_are_forgotten(self):
+        total, wave, bound = 3_000, 600, 500
+        d = self.daemon("--checkpoint-interval", "100ms", "--log-level", "warning", "--limits-remembered-files", str(bound))
+        count = lambda: (database(self.state, "SELECT count(*) FROM stream") or [(0,)])[0][0]
+        most = 0
+        for first in range(0, total, wave):
+            names = []
+            for i in range(first, first + wave):
+                record = support.activity(support.START + support.timedelta(seconds=i), "Microsoft.Compute/disks/read", f"u{i}@x.example", i)
+                names.append(self.write(f"logs/f{i:05d}.log", json_lines([record])))
+            size = {n: os.path.getsize(n) for n in names}
+            wait_for(lambda: {p: r for p, (r, _) in self.positions().items() if p in size} == size, 60, f"wave {first}: {count()} streams", step=0.1)  # fmt: skip
+            most = max(most, count())
+            for n in names:
+                os.remove(n)
+        self.assertGreater(most, 2 * bound, "the bound was never reached")
+        wait_for(lambda: count() <= bound * 1.1, 30, f"{count()} streams", step=0.1)
+        self.assertEqual(d.stop(), 0, tail(d.log))
+        status = json.loads(vedette("status", "--state-dir", self.state, "--format", "json").stdout)
+        self.assertEqual((status["records"], status["dead_letters"]), (total, 0))
+
+    def test_a_file_that_appears_while_down_is_read_from_its_beginning(self):
+        """Also if the daemon had seen no file at all by then."""
+        d = self.daemon("--start-at", "end")
+        d.wait_for_log("no file matches")
+        self.assertEqual(d.stop(), 0)
+        self.write("logs/a.log", json_lines([self.lock_removed(0)]))
+        self.finish("--start-at", "end")
+        self.assertEqual(len(stored(self.state)), 1)
+
+    def test_evidence_ages_out(self):
+        self.write("logs/a.log", json_lines(traffic(71, 400)))
+        self.finish()
+        before = {a["id"]: a for a in stored(self.state)}
+        self.assertTrue(all(e["record"] for a in before.values() for e in a["evidence"]))
+        self.finish("--retention-evidence", "90d", "--retention-alerts", "365d")
+        self.assertEqual({a["id"]: a for a in stored(self.state)}, before)
+        time.sleep(0.05)
+        self.finish("--retention-evidence", "1ms")
+        after = {a["id"]: a for a in stored(self.state)}
+        self.assertEqual(set(after), set(before))
+        closed = [a for a in after.values() if a["status"] != "open"]
+        self.assertGreater(len(closed), 5)
+        self.assertFalse(any(e["record"] for a in closed for e in a["evidence"]))
+        for a in after.values():
+            self.assertEqual(identity(a), identity(before[a["id"]]))
+        self.finish("--retention-alerts", "1ms")
+        self.assertEqual([a["status"] for a in stored(self.state)], ["open"] * (len(after) - len(closed)))
+
+    def test_a_rule_over_its_budget_spills_and_finds_the_same(self):
+        records = traffic(72, 900)
+        want = self.expected(records)
+        log = self.path("logs/a.log")
+        for piece in pieces(records, 6):
+            append(log, json_lines(piece))
+            d = self.daemon("--limits-rule-rows", "8", "--checkpoint-interval", "50ms")
+            self.wait_until_read(log, d)
+            self.assertEqual(glob.glob(self.state + "/spill*"), [], "the file has no name")
+            d.kill()
+        d = self.finish("--limits-rule-rows", "8")
+        self.assertNotIn("rule failed", d.log)
+        status = json.loads(vedette("status", "--state-dir", self.state, "--format", "json").stdout)
+        self.assertGreater(max(r["spilled_rows"] for r in status["rules"]), 0)
+        self.assertStored(want)
+
+    def test_a_rule_over_all_budgets_refuses_loudly(self):
+        records = traffic(72, 900)
+        self.write("logs/a.log", json_lines(records))
+        complete = {a["id"]: a for a in self.replay("--rules", self.rules, "--lateness", LATENESS, "-", stdin=json_lines(records))}
+        d = self.finish("--limits-rule-rows", "5", "--limits-spilled-rows", "15")
+        self.assertRegex(d.log, "rule failed; its alerts are not complete.*Many disks deleted")
+        self.assertRegex(d.log, "retains more than 20 rows and refuses others")
+        status = json.loads(vedette("status", "--state-dir", self.state, "--format", "json").stdout)
+        rules = {r["name"]: r for r in status["rules"]}
+        self.assertIn("more than 20 rows", rules["Many disks deleted"]["failure"])
+        self.assertLessEqual(max(r["retained_rows"] for r in rules.values()), 20)
+        # The text form says it, too.
+        self.assertIn("more than 20 rows", vedette("status", "--state-dir", self.state).stdout.decode())
+        # Nothing is raised that is not so, and nothing passes for complete that is not.
+        for a in stored(self.state):
+            self.assertTrue(not a["window_complete"] or a["id"] in complete, a)
+
+class Flags(DaemonCase):
+    def test_every_setting_is_a_flag(self):
+        values = {
+            "--rules": self.rules, "--inputs": "/nowhere/*.log,SigninLogs=/nowhere/s", "--state-dir": self.state, "--start-at": "end",
+            "--mode": "parity", "--lateness": "5m,AuditLogs=1h", "--idle-timeout": "5m", "--outputs": "stdout:table,syslog:udp:h:1",
+            "--dead-letter-path": "/x/d", "--dead-letter-max-bytes": "4096", "--dead-letter-max-files": "1", "--late-path": "/x/l",
+            "--late-max-bytes": "4096", "--late-max-files": "1", "--outbox-max-alerts": "10", "--outbox-max-bytes": "4096",
+            "--outbox-when-full": "drop_oldest", "--limits-record-bytes": "4096", "--limits-depth": "9", "--limits-expansion-ratio": "9",
+            "--limits-rule-rows": "9", "--limits-spilled-rows": "9", "--limits-evidence-bytes": "9", "--limits-remembered-files": "9", "--log-level": "debug", "--log-format": "json",
+            "--retention-alerts": "1d", "--retention-evidence": "1d", "--checkpoint-interval": "2s", "--threads": "1", "--checkpoints": "true",
+        }  # fmt: skip
+        # The example that is installed sets everything that has a default to it.
+        self.assertExit(vedette("run", "--check-config", "--config", os.path.join(support.ROOT, "deploy", "vedette.yaml"), "--rules", self.rules), 0)
+        switches = ["--strict", "--cold-raise", "--fail-on-dead-letter"]
+        flat = [x for pair in values.items() for x in pair]
+        self.assertExit(vedette("run", "--check-config", *flat, *switches), 0)
+        for flag in sorted(set(values) - {"--rules", "--inputs", "--state-dir", "--dead-letter-path", "--late-path"}):
+            with self.subTest(flag):
+                wrong = [x for k, v in values.items() for x in (k, "~" if k == flag else v)]
+                done = vedette("run", "--check-config", *wrong)
+                self.assertExit(done, 2)
+                self.assertIn(flag, done.stderr.decode())
 
 
 MESSAGE = re.compile(
@@ -566,6 +906,83 @@ class Outputs(DaemonCase):
         with open(out, "rb") as file:
             self.assertEqual({a["id"] for a in lines(file.read())}, {a["id"] for a in stored(self.state)})
         self.assertNotIn("output failed", d.log)
+
+    def test_reading_pauses_for_a_server_that_is_down_and_goes_on_when_it_is_back(self):
+        records = traffic(81, 7000)
+        os.remove(self.path("logs/a.log"))
+        log = self.write("logs/b.log", json_lines(records))
+        self.assertGreater(os.path.getsize(log), 5 << 20)
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            address = f"syslog:tcp:127.0.0.1:{server.getsockname()[1]}"
+            options = ["--outputs", address, "--outbox-max-alerts", "5", "--checkpoint-interval", "50ms"]
+            d = self.daemon(*options)
+            d.wait_for_log("outbox is full; reading pauses")
+            wait_for(lambda: self.status().get("paused"), 10, "a pause in the status")
+            waiting = self.status()["outbox"]
+            time.sleep(1)
+            self.assertLess(self.positions()[log][0], os.path.getsize(log), "reading went on")
+            self.assertEqual(self.status()["outbox"], waiting)
+            self.assertIn("Connection refused", self.status()["outputs"][0]["failure"])
+            self.assertIn("READING PAUSES", vedette("status", "--state-dir", self.state).stdout.decode())
+            # A pause survives a restart, and a stop during it is a clean one.
+            self.assertEqual(d.stop(), 0, tail(d.log))
+            d = self.daemon(*options)
+            d.wait_for_log("outbox is full; reading pauses")
+            self.assertLess(self.positions()[log][0], os.path.getsize(log))
+
+            server.listen()
+            server.settimeout(40)
+            seen, done = set(), threading.Event()
+
+            def collect():
+                while not done.is_set():
+                    try:
+                        peer, _ = server.accept()
+                    except OSError:
+                        return
+                    with peer, peer.makefile("rb") as stream:
+                        while head := stream.read(1):
+                            while not head.endswith(b" "):
+                                head += stream.read(1)
+                            seen.update(self.check([stream.read(int(head))]))
+
+            thread = threading.Thread(target=collect, daemon=True)
+            thread.start()
+            d.wait_for_log("reading goes on", 40)
+            wait_for(lambda: self.positions()[log][0] == os.path.getsize(log), 40, "all is read")
+            wait_for(lambda: {a["id"] for a in stored(self.state)} <= seen, 40, "all alerts delivered")
+            self.assertEqual(d.stop(), 0)
+            done.set()
+            self.assertEqual(self.status()["outputs"][0]["dropped"], 0)
+            self.assertIsNone(self.status()["paused"])
+        self.finish("--outputs", "stdout")
+        want = self.expected(records)
+        found = final_set(stored(self.state))
+        self.assertEqual(found, want, difference(want, found))
+
+    def status(self):
+        done = vedette("status", "--state-dir", self.state, "--format", "json")
+        return json.loads(done.stdout) if done.returncode == 0 else {}
+
+    def test_the_oldest_can_be_dropped_instead(self):
+        records = traffic(82, 4000)
+        log = self.write("logs/b.log", json_lines(records))
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            address = f"syslog:tcp:127.0.0.1:{server.getsockname()[1]}"
+            d = self.daemon("--outputs", address, "--outbox-max-alerts", "5", "--outbox-when-full", "drop_oldest")
+            d.wait_for_log("oldest alerts are given up")
+            self.wait_until_read(log, d)
+            self.assertEqual(d.stop(), 0)
+        output = self.status()["outputs"][0]
+        self.assertLessEqual(output["waiting"], 5)
+        self.assertGreaterEqual(output["dropped"] + output["waiting"], len(stored(self.state)))
+        self.assertEqual(database(self.state, "SELECT count(*) FROM outbox_item"), [(output["waiting"],)])
+        # The store has them all the same.
+        os.remove(self.path("logs/a.log"))
+        self.finish("--outputs", "stdout")
+        self.assertGreater(len(stored(self.state)), 50)
 
 
 if __name__ == "__main__":

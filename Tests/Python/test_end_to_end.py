@@ -416,7 +416,7 @@ class ExitCodes(Case):
         self.assertIn("^", said)
 
     def test_check_of_good_rules(self):
-        self.assertExit(vedette("rules", "check", RULES), 0)
+        self.assertExit(vedette("rules", "check", "--strict", RULES), 0)
 
     def test_check_as_json(self):
         bad = self.write("bad.yaml", EVENT_RULE.replace("CallerIpAddress,", "CallerIpAdress,"))

@@ -35,6 +35,10 @@ private func decode(_ text: String) -> LoadedRule? { RuleLoader.decode(text, fil
 /// The base with a piece replaced.
 private func changed(_ old: String, _ new: String) -> String { base.replacingOccurrences(of: old, with: new) }
 
+private func incident(_ grouping: String) -> String {
+    "incidentConfiguration: { createIncident: true, groupingConfiguration: { enabled: true, \(grouping) } }"
+}
+
 private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code) ?? ["none"] }
 
 @Suite struct RuleDocumentTests {
@@ -103,33 +107,113 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
             ("queryFrequency: 15m", "queryFrequency: 00:15:00", []), ("queryPeriod: 1h", "queryPeriod: PT1H", []),
             ("triggerOperator: gt", "triggerOperator: GreaterThan", []), ("triggerOperator: gt", "triggerOperator: above", ["VR0027"]),
             ("triggerThreshold: 0", "triggerThreshold: -1", ["VR0028"]), ("triggerThreshold: 0", "triggerThreshold: 10001", ["VR0028"]),
-            ("triggerThreshold: 0", "triggerThreshold: many", ["VR0028"]),
+            ("triggerThreshold: 0", "triggerThreshold: many", ["VR0028"]), ("triggerThreshold: 0\n", "", ["VR0029"]),
+            ("triggerOperator: gt\n", "", ["VR0029"]), ("triggerThreshold: 0", "triggerThreshold: null", ["VR0029"]),
+            ("triggerThreshold: 0", "triggerThreshold: 1.5", ["VR0028"]), ("triggerThreshold: 0", "triggerThreshold: 10000", []),
+            ("queryPeriod: 1h", "queryPeriod: 1", ["VR0056"]), ("queryFrequency: 15m", "queryFrequency: 5m", []),
+            ("queryFrequency: 15m", "queryFrequency: 4m", ["VR0026"]), ("queryPeriod: 1h", "queryPeriod: PT1H30M", []),
+            ("queryPeriod: 1h", "queryPeriod: P999999W999999W", ["VR0025"]),
+            ("queryPeriod: 1h", "queryPeriod: 10675199.23:59:59", ["VR0025"]),
+            ("queryFrequency: 15m\nqueryPeriod: 1h", "queryFrequency: 14d\nqueryPeriod: P14D", []),
             ("- CredentialAccess", "- CommandandControl\n  - CredentialAccess", []),
             ("- CredentialAccess", "- Sorcery\n  - CredentialAccess", ["VR0030"]),
             ("T1110.003", "T1110.3", ["VR0031"]), ("T1110.003", "T9999", ["VR0032"]), ("T1110.003", "T1485", ["VR0033"]),
             ("T1110.003", "T1026", ["VR0035"]),
             ("entityType: IP", "entityType: Ip", []), ("entityType: IP", "entityType: Address", ["VR0042"]),
             ("identifier: Address", "identifier: address", []),
+            ("identifier: Address", "identifier: AddressScope", ["VR0048"]),
+            ("entityType: IP", "entityType: URL", ["VR0044"]), ("- entityType: IP\n    fieldMappings:", "- fieldMappings:", ["VR0041"]),
+            ("columnName: IPAddress", "columnName: IPAddress\n      - identifier: Address\n        columnName: Other", ["VR0046"]),
+            ("columnName: IPAddress", "columnName: \(String(repeating: "c", count: 501))", ["VR0045"]),
+            ("columnName: IPAddress", "columnName: 1IP", ["VR0045"]), ("columnName: IPAddress", "columnName: éIP", ["VR0045"]),
+            ("version: 1.0.0", "sentinelEntitiesMappings: [ { columnName: E }, { column: F } ]", ["VR0043"]),
+            (
+                "version: 1.0.0", "sentinelEntitiesMappings: [ \((1...6).map { "{ columnName: E\($0) }" }.joined(separator: ", ")) ]",
+                ["VR0049"]
+            ),
             ("identifier: Address", "identifier: Range", ["VR0044"]), ("columnName: IPAddress", "columnName: IP Address", ["VR0045"]),
             ("columnName: IPAddress", "column: IPAddress", ["VR0043", "VR0047"]),
             ("version: 1.0.0", "version: one", ["VR0051"]), ("version: 1.0.0", "colour: red", ["VR0003"]),
             ("name: A rule", "name: A rule\nNAME: B", ["VR0002"]),
+            ("version: 1.0.0", "customDetails: { a: [b] }", ["VR0063"]), ("version: 1.0.0", "customDetails: { a: b c }", ["VR0045"]),
+            ("version: 1.0.0", "customDetails: { _a: b }", ["VR0062"]),
+            ("version: 1.0.0", "customDetails: { aaaaaaaaaaaaaaaaaaaa: b }", []),
+            ("version: 1.0.0", "customDetails: { \((1...21).map { "k\($0): c" }.joined(separator: ", ")) }", ["VR0061"]),
+            ("version: 1.0.0", "customDetails: { \((1...20).map { "k\($0): c" }.joined(separator: ", ")) }", []),
             ("version: 1.0.0", "customDetails: { 1a: b }", ["VR0062"]), ("version: 1.0.0", "customDetails: [a]", ["VR0060"]),
             ("version: 1.0.0", "customDetails: { aaaaaaaaaaaaaaaaaaaaa: b }", ["VR0062"]),
             ("version: 1.0.0", "alertDetailsOverride: { alertDisplayNameFormat: '{{a}}{{b}}{{c}}{{d}}' }", ["VR0074"]),
             ("version: 1.0.0", "alertDetailsOverride: { alertnameFormat: x }", ["VR0072"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDisplayNameFormat: '{{a}} {{ b }} {{c}}' }", []),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDisplayNameFormat: '{{a' }", ["VR0075"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDescriptionFormat: 'from {{a b}} and {{}}' }", ["VR0075", "VR0075"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDescriptionFormat: '' }", ["VR0077"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDescriptionFormat: null, alertTacticsColumnName: ~ }", []),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDisplayNameFormat: [a] }", ["VR0073"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDisplayNameFormat: '\(String(repeating: "x", count: 257))' }", ["VR0073"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDisplayNameFormat: '\(String(repeating: "x", count: 256))' }", []),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDescriptionFormat: '\(String(repeating: "x", count: 5001))' }", ["VR0073"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertSeverityColumnName: 'a b' }", ["VR0045"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertTacticsColumnName: [a] }", ["VR0045"]),
+            ("version: 1.0.0", "alertDetailsOverride: [a]", ["VR0070"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDynamicProperties: [ { alertProperty: alertlink, value: L } ] }", []),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDynamicProperties: [ { alertProperty: Colour, value: L } ] }", ["VR0076"]),
+            ("version: 1.0.0", "alertDetailsOverride: { alertDynamicProperties: [ { alertProperty: AlertLink } ] }", ["VR0071"]),
             ("version: 1.0.0", "alertDetailsOverride: { alertDisplaynameFormat: 'x' }", []),
             ("version: 1.0.0", "eventGroupingSettings: { aggregationKind: Both }", ["VR0050"]),
+            ("version: 1.0.0", "eventGroupingSettings: {}", ["VR0054"]),
+            ("version: 1.0.0", "eventGroupingSettings: SingleAlert", ["VR0054"]),
             ("version: 1.0.0", "suppressionEnabled: true", ["VR0020"]),
+            ("version: 1.0.0", "suppressionEnabled: true\nsuppressionDuration: 4m", ["VR0053"]),
+            ("version: 1.0.0", "suppressionEnabled: true\nsuppressionDuration: 25h", ["VR0053"]),
+            ("version: 1.0.0", "suppressionEnabled: true\nsuppressionDuration: soon", ["VR0025"]),
+            ("version: 1.0.0", "suppressionEnabled: true\nsuppressionDuration: 1.00:00:00", []),
+            ("version: 1.0.0", "suppressionEnabled: true\nsuppressionDuration: PT5M", []),
+            ("version: 1.0.0", "suppressionEnabled: false\nsuppressionDuration: soon", ["VR0053"]),
+            ("version: 1.0.0", "suppressionEnabled: maybe", ["VR0055"]), ("version: 1.0.0", "enabled: perhaps", ["VR0055"]),
+            ("version: 1.0.0", "enabled: 'False'", []),
             ("version: 1.0.0", "suppressionEnabled: false\nsuppressionDuration: 5h", []),
             ("version: 1.0.0", "startTimeUtc: soon", ["VR0024"]), ("version: 1.0.0", "properties: { a: 1 }", ["VR0003", "VR0004"]),
             ("version: 1.0.0", "tags: null\nstatus: Available", []),
+            ("name: A rule", "name: \(String(repeating: "n", count: 257))", ["VR0013"]),
+            ("name: A rule", "name: \(String(repeating: "n", count: 256))", []),
+            // Sentinel counts UTF-16 units: an emoji is two.
+            ("name: A rule", "name: \(String(repeating: "😀", count: 129))", ["VR0013"]),
+            ("name: A rule", "name: \(String(repeating: "😀", count: 128))", []),
+            ("'Something happened.'", String(repeating: "d", count: 5001), ["VR0017"]), ("'Something happened.'", "''", ["VR0052"]),
+            ("| where ResultType == 0", "| where a == '\(String(repeating: "q", count: 10_000))'", ["VR0015"]),
+            ("tactics:\n  - CredentialAccess\n", "", ["VR0036"]),
+            ("version: 1.0.0", "incidentConfiguration: { createIncident: true }", []),
+            ("version: 1.0.0", "incidentConfiguration: x", ["VR0080"]), ("version: 1.0.0", "incidentConfiguration: {}", ["VR0081"]),
+            ("version: 1.0.0", "incidentConfiguration: { createIncident: perhaps }", ["VR0081"]),
+            ("version: 1.0.0", incident("lookbackDuration: 5h, matchingMethod: AllEntities"), []),
+            ("version: 1.0.0", incident("lookbackDuration: 4m"), ["VR0082"]),
+            ("version: 1.0.0", incident("lookbackDuration: P8D"), ["VR0082"]),
+            ("version: 1.0.0", incident("matchingMethod: Some"), ["VR0083"]),
+            ("version: 1.0.0", incident("matchingMethod: Selected, groupByEntities: [Ip]"), []),
+            ("version: 1.0.0", incident("matchingMethod: Selected, groupByEntities: [Host]"), ["VR0084"]),
+            ("version: 1.0.0", incident("matchingMethod: Selected, groupByAlertDetails: [Colour]"), ["VR0084"]),
+            ("version: 1.0.0", incident("matchingMethod: Selected, groupByCustomDetails: [x]"), ["VR0084"]),
+            ("version: 1.0.0", incident("matchingMethod: Selected, groupByEntities: []"), ["VR0085"]),
+            ("  SigninLogs\n", "  search *\n", ["VR0057"]), ("  SigninLogs\n", "  union *\n", ["VR0057"]),
+            ("  SigninLogs\n", "  union isfuzzy=true withsource=T *\n", ["VR0057"]),
+            ("  SigninLogs\n", "  let a = union *;\n  a\n", ["VR0057"]), ("  SigninLogs\n", "  SigninLogs | union *\n", ["VR0057"]),
+            ("  SigninLogs\n", "  SigninLogs | join (search *) on X\n", ["VR0057"]),
+            ("  SigninLogs\n", "  union Sign*\n", []), ("  SigninLogs\n", "  union *Logs\n", []),
+            ("  SigninLogs\n", "  SigninLogs // union *\n", []), ("  SigninLogs\n", "  SigninLogs | where a == 'search *'\n", []),
+            ("  SigninLogs\n", "  SigninLogs | extend a = union * 2, search = 1 | extend b = search * 3\n", []),
         ] as [(String, String, [String])])
     func findings(old: String, new: String, expected: [String]) {
         let loaded = decode(changed(old, new))
         #expect(codes(loaded).sorted() == expected)
         // Warnings and notes leave the rule alone; errors refuse it.
-        let warnings: Set<String> = ["VR0003", "VR0033", "VR0034", "VR0035", "VR0044", "VR0051", "VR0072", "VR0023"]
+        let warnings: Set<String> = [
+            "VR0003", "VR0023", "VR0033", "VR0034", "VR0035", "VR0036", "VR0044", "VR0048", "VR0049", "VR0051", "VR0052", "VR0054",
+            "VR0056",
+            "VR0072", "VR0075", "VR0076", "VR0077", "VR0080", "VR0081", "VR0082", "VR0083", "VR0084", "VR0085",
+        ]
+        // A suppression that is off harms nobody.
+        if new.contains("suppressionEnabled: false") { return #expect(loaded?.rule != nil) }
         #expect((loaded?.rule != nil) == expected.allSatisfy { warnings.contains($0) })
     }
 
@@ -144,6 +228,9 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
         #expect(finding.line == 5 && finding.column == 11)
         let deep = try #require(decode(changed("identifier: Address", "identifier: Range"))?.findings.first)
         #expect(deep.line == 20 && deep.column == 21)
+        // Inside the query: the operator, in the file's lines.
+        let inQuery = try #require(decode(changed("  SigninLogs\n", "  SigninLogs\n  | take 1\n  | union kind=outer *\n"))?.findings.first)
+        #expect(inQuery.line == 17 && inQuery.column == 5 && inQuery.code == "VR0057")
     }
 
     @Test func nrtRulesHaveNoSchedule() throws {
@@ -224,7 +311,7 @@ private func codes(_ rule: LoadedRule?) -> [String] { rule?.findings.map(\.code)
         "tags: [ab,\n  c\n  *d]", "description: http://a/*b", "tags: [a:*b]",
     ])
     func starsInTextAreNone(field: String) {
-        let text = changed("description: |\n  'Something happened.'", field)
+        let text = changed("description: |\n  'Something happened.'", field.contains("description:") ? field : "description: x\n" + field)
         #expect(codes(decode(text)) == [])
     }
 

@@ -7,6 +7,7 @@
 #include "vk_inflate.h"
 #include "vk_json.h"
 #include "vk_kernels.h"
+#include "vk_literals.h"
 #include "vk_re2.h"
 #include "vk_scan.h"
 #include "vk_sys.h"

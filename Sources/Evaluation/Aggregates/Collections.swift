@@ -226,10 +226,10 @@ final class BagAccumulator: Accumulator {
         var b = ColumnBuilder(.dynamic)
         for g in groups {
             var members: [Dynamic.Member] = []
-            var seen = Set<String>()
+            var seen = Set<TextKey>()
             for i in store.elements(g) {
                 guard case .object(let more)? = JSONText.parse(store.texts[Int(i)]) else { continue }
-                for m in more where members.count < size && seen.insert(m.key).inserted { members.append(m) }
+                for m in more where members.count < size && seen.insert(TextKey(m.key)).inserted { members.append(m) }
             }
             b.append(.dynamic(.object(members)))
         }

@@ -258,10 +258,7 @@ func parseBool(_ text: String) -> Bool? {
 /// A timespan in text needs a colon: a bare number is no timespan to the conversion.
 func parseTimespanText(_ text: String) -> Int64? {
     let t = trimmed(text)
-    guard let colon = t.utf8.firstIndex(of: 0x3A) else { return nil }
-    // The last day that 64-bit ticks reach is not whole.
-    if let dot = t.utf8[..<colon].firstIndex(of: 0x2E), let days = Int64(t[..<dot]), days.magnitude >= 10_675_199 { return nil }
-    return KustoTime.parseTimespan(t)
+    return t.utf8.contains(0x3A) ? KustoTime.parseTimespan(t) : nil
 }
 
 /// Guids as the canonical text of 32 hexadecimal digits, most significant first.

@@ -13,7 +13,7 @@ private func members(_ a: [Value]) -> [Dynamic.Member] {
 }
 
 private func set(_ members: inout [Dynamic.Member], _ key: String, _ value: Dynamic) {
-    if let i = members.firstIndex(where: { $0.key == key }) {
+    if let i = members.firstIndex(where: { ByteText.equal($0.key, key) }) {
         members[i].value = value
     } else {
         members.append(Dynamic.Member(key, value))
@@ -43,7 +43,7 @@ extension Functions {
                 for i in a.indices {
                     guard let bag = object(a, i) else { continue }
                     any = true
-                    for m in bag where !out.contains(where: { $0.key == m.key }) { out.append(m) }
+                    for m in bag where !out.contains(where: { ByteText.equal($0.key, m.key) }) { out.append(m) }
                 }
                 return any ? .dynamic(.object(out)) : .null(.dynamic)
             }),
@@ -67,7 +67,7 @@ extension Functions {
                 for step in jsonPath(text(a, 1)) ?? [.key(text(a, 1))] {
                     switch (step, at) {
                     case (.key(let key), .object(let members)):
-                        guard let m = members.last(where: { $0.key == key }) else { return .bool(false) }
+                        guard let m = members.last(where: { ByteText.equal($0.key, key) }) else { return .bool(false) }
                         at = m.value
                     case (.index(let i), .array(let items)) where i >= 0 && i < items.count: at = items[i]
                     default: return .bool(false)
@@ -110,8 +110,11 @@ extension Functions {
 
     private static func removing(_ path: [DynamicPath.Step], from d: Dynamic) -> Dynamic {
         guard let first = path.first, case .key(let key) = first, case .object(let members) = d else { return d }
-        if path.count == 1 { return .object(members.filter { $0.key != key }) }
-        return .object(members.map { $0.key == key ? Dynamic.Member($0.key, removing(Array(path.dropFirst()), from: $0.value)) : $0 })
+        if path.count == 1 { return .object(members.filter { !ByteText.equal($0.key, key) }) }
+        return .object(
+            members.map {
+                ByteText.equal($0.key, key) ? Dynamic.Member($0.key, removing(Array(path.dropFirst()), from: $0.value)) : $0
+            })
     }
 
     private static func setting(_ path: ArraySlice<DynamicPath.Step>, in d: Dynamic, to value: Dynamic) -> Dynamic {
@@ -132,13 +135,13 @@ extension Functions {
             }
         case .array(let items):
             guard !items.isEmpty else { return }
-            var seen = Set<String>()
+            var seen = Set<TextKey>()
             out.append(.string(at + "[0]"))
-            seen.insert(at + "[0]")
+            seen.insert(TextKey(at + "[0]"))
             for i in items {
                 var inner: [Dynamic] = []
                 collectPaths(i, at + "[0]", &inner)
-                for case .string(let p) in inner where seen.insert(p).inserted { out.append(.string(p)) }
+                for case .string(let p) in inner where seen.insert(TextKey(p)).inserted { out.append(.string(p)) }
             }
         default: break
         }

@@ -10,7 +10,11 @@ private func query(_ s: String) -> Dynamic {
         let cut = pair.firstIndex(of: "=")
         let key = String(cut.map { pair[..<$0] } ?? pair[...])
         let value = cut.map { String(pair[pair.index(after: $0)...]) } ?? ""
-        if let i = out.firstIndex(where: { $0.key == key }) { out[i].value = .string(value) } else { out.append(member(key, value)) }
+        if let i = out.firstIndex(where: { ByteText.equal($0.key, key) }) {
+            out[i].value = .string(value)
+        } else {
+            out.append(member(key, value))
+        }
     }
     return .object(out)
 }

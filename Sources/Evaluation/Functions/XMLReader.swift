@@ -144,7 +144,7 @@ struct XMLReader {
                 guard skipPast("?>") else { return nil }
             } else if bytes[at] == 0x3C {
                 guard let (child, value) = element(depth: depth + 1) else { return nil }
-                if let i = children.firstIndex(where: { $0.key == child }) {
+                if let i = children.firstIndex(where: { ByteText.equal($0.key, child) }) {
                     if case .array(let several) = children[i].value {
                         children[i].value = .array(several + [value])
                     } else {

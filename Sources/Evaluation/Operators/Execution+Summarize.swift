@@ -119,6 +119,6 @@ struct GroupRows {
         return Batch(
             columns: columns, count: part.count, keys: hasKeys ? ContiguousArray(part.map(key)) : nil,
             lineage: anyLineage
-                ? ContiguousArray(part.map { g in (Int(g) < lineage.count ? lineage[Int(g)] : nil) ?? Lineage(key(g)) }) : nil)
+                ? ContiguousArray(part.map { g in (Int(g) < lineage.count ? lineage[Int(g)] : nil) ?? .none }) : nil)
     }
 }

@@ -109,14 +109,14 @@ extension Execution {
             let open = plan.columns.indices.filter { places[$0] == nil }
             let keys = names.map { name -> String in if case .string(let s) = name { s } else { "" } }
             for row in 0..<batch.count {
-                var found: [String: String] = [:]
+                var found: [TextKey: String] = [:]
                 if case .string(let s) = text.value(row) {
-                    for (k, v) in syntax.pairs(Array(s.utf8)) where found[k] == nil { found[k] = v }
+                    for (k, v) in syntax.pairs(Array(s.utf8)) where found[TextKey(k)] == nil { found[TextKey(k)] = v }
                 }
                 for (n, c) in open.enumerated() {
                     // Renamed columns keep the order of the keys.
                     let key = n < keys.count ? keys[n] : plan.columns[c].name
-                    if let v = found[key] {
+                    if let v = found[TextKey(key)] {
                         builders[c].append(convertValue(.string(v), to: plan.columns[c].type))
                     } else {
                         builders[c].appendNull()

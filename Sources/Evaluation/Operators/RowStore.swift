@@ -53,7 +53,7 @@ struct RowStore {
         var lineage: ContiguousArray<Lineage>?
         if places.contains(where: { $0.batch >= 0 && batches[$0.batch].lineage != nil }), places.allSatisfy({ $0.batch >= 0 }) {
             lineage = ContiguousArray(
-                places.map { p in batches[p.batch].lineage?[p.row] ?? Lineage(batches[p.batch].keys?[p.row] ?? .ordinal(0)) })
+                places.map { p in batches[p.batch].lineage?[p.row] ?? .none })
         }
         return Batch(columns: columns, count: places.count, keys: keys, lineage: lineage)
     }

@@ -392,7 +392,12 @@ enum KnownSchemas1 {
             ResourceProvider:s ResourceType:s response_rows_d:r resultCode_s:s ResultDescription:s resultDescription_ChildJobs_s:s \
             resultDescription_ErrorJobs_s:s resultMessage_s:s ResultSignature:s ResultType:s rootCauseAnalysis_s:s routingRuleName_s:s \
             rowcount_d:r ruleName_s:s RunbookName_s:s RunOn_s:s schema_name_s:s sentBytes_d:r sequence_group_id_g:g sequence_number_d:r \
-            server_principal_sid_s:s session_id_d:r TenantId:s TimeGenerated:t Type:s _ResourceId:s
+            server_principal_sid_s:s session_id_d:r TenantId:s TimeGenerated:t Type:s _ResourceId:s \
+            identity_claim_http_schemas_microsoft_com_identity_claims_objectidentifier_g:g \
+            identity_claim_http_schemas_microsoft_com_identity_claims_scope_s:s \
+            identity_claim_http_schemas_xmlsoap_org_ws_2005_05_identity_claims_name_s:s \
+            identity_claim_http_schemas_xmlsoap_org_ws_2005_05_identity_claims_upn_s:s identity_claim_idtyp_s:s identity_claim_oid_g:g \
+            identity_claim_scp_s:s identity_claim_upn_s:s identity_claim_xms_mirid_s:s
             """
         ),
     ]

@@ -4,6 +4,19 @@
 enum KnownSchemas3 {
     static let all: [(name: StaticString, columns: StaticString)] = [
         (
+            "IdentityInfo",
+            """
+            AccountCloudSID:s AccountCreationTime:t AccountDisplayName:s AccountDomain:s AccountName:s AccountObjectId:s AccountSID:s \
+            AccountTenantId:s AccountUPN:s AdditionalMailAddresses:o Applications:s AssignedRoles:o BlastRadius:s ChangeSource:s City:s \
+            CompanyName:s Country:s DeletedDateTime:t Department:s EmployeeId:s EntityRiskScore:o ExtensionProperty:o GivenName:s \
+            GroupMembership:o InvestigationPriority:i InvestigationPriorityPercentile:i IsAccountEnabled:b IsMFARegistered:b \
+            IsServiceAccount:b JobTitle:s LastSeenDate:t MailAddress:s Manager:s OnPremisesDistinguishedName:s \
+            OnPremisesExtensionAttributes:s Phone:s RelatedAccounts:o RiskLevel:s RiskLevelDetails:s RiskState:s SAMAccountName:s \
+            ServicePrincipals:o SourceSystem:s State:s StreetAddress:s Surname:s Tags:s TenantId:s TimeGenerated:t Type:s UACFlags:s \
+            UserAccountControl:o UserState:s UserStateChangedOn:t UserType:s _BilledSize:r _IsBillable:s
+            """
+        ),
+        (
             "IdentityLogonEvents",
             """
             AccountDisplayName:s AccountDomain:s AccountName:s AccountObjectId:s AccountSid:s AccountUpn:s ActionType:s \

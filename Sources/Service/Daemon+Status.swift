@@ -1,0 +1,68 @@
+import Columnar
+import Detection
+import Glibc
+import Ingest
+import Matcher
+import Pipeline
+
+extension Daemon {
+    private static func time(_ t: Int64?) -> Dynamic { t.map { $0 > 0 ? .string(KustoTime.isoString($0)) : .null } ?? .null }
+
+    /// The JSON that `vedette status` prints.
+    func status() -> String {
+        var counters = retired
+        for p in processors { counters.add(p.counters) }
+        let letters = deadLetters.file
+        let o: Dynamic = .object([
+            .init("written", Daemon.time(WallClock.now)), .init("pid", .long(Int64(getpid()))),
+            .init("records", .long(Int64(totals.records))), .init("rows", .long(Int64(totals.rows))),
+            .init("raw_bytes", .long(Int64(totals.raw))), .init("dead_letters", .long(Int64(clamping: totals.dead))),
+            .init("dead_letters_lost", .long(Int64(letters.dropped))),
+            .init("dead_letter_files_deleted", .long(Int64(letters.discardedFiles))),
+            .init("late_records", .long(Int64(totals.late))), .init("late_records_lost", .long(Int64(lateRecords.dropped))),
+            .init("late_files_deleted", .long(Int64(lateRecords.discardedFiles))),
+            .init("alerts", .long(Int64(totals.alerts))), .init("outbox", .long(Int64(sinks.waitingCount))),
+            .init("paused", sinks.blocking.map { .string("the outbox of \($0) is full") } ?? .null),
+            .init("outputs", sinks.status), .init("sources", sourceStatus), .init("rules", ruleStatus),
+            .init(
+                "matcher",
+                .object([
+                    .init("batches", .long(counters.batches)), .init("atom_kernels", .long(counters.atomKernels)),
+                    .init("values_tested", .long(counters.valuesTested)), .init("memo_hits", .long(counters.memoHits)),
+                    .init("residual_rows", .long(counters.residualRows)), .init("survivors", .long(counters.survivors)),
+                ])),
+        ])
+        return JSONText.compact(o)
+    }
+
+    private var sourceStatus: Dynamic {
+        let streams = Dictionary((tails?.streams ?? []).map { ($0.id, $0) }) { a, _ in a }
+        return .array(
+            sources.filter { !$0.value.isDone }.sorted { ($0.value.path, $0.key) < ($1.value.path, $1.key) }.map { id, s in
+                let stream = streams[id]
+                return .object([
+                    .init("path", .string(stream?.path ?? s.path)),
+                    .init("position", .long(Int64(clamping: stream?.reader.rawOffset ?? 0))),
+                    .init("lag_bytes", .long(Int64(clamping: stream?.lag ?? 0))), .init("records", .long(Int64(clamping: s.records))),
+                    .init("dead_letters", .long(Int64(clamping: stream?.deadLetters ?? 0))),
+                    .init("late_records", .long(Int64(s.late))), .init("event_time", Daemon.time(s.clock.watermark)),
+                    .init("future_times", .long(Int64(s.clock.futureTimes))), .init("idle", .bool(s.isIdle)),
+                    .init("tables", .array(s.tables.sorted().map { .string($0) })),
+                ])
+            })
+    }
+
+    private var ruleStatus: Dynamic {
+        .array(
+            engine.figures.map { f in
+                .object([
+                    .init("id", .string(f.id)), .init("name", .string(f.name)), .init("retained_rows", .long(Int64(f.retainedRows))),
+                    .init("spilled_rows", .long(Int64(f.spilledRows))),
+                    .init("evidence_bytes", .long(Int64(f.evidenceBytes))), .init("open_alerts", .long(Int64(f.openEpisodes))),
+                    .init("late_rows", .long(Int64(f.lateRows))), .init("held_ticks", .long(Int64(f.heldTicks))),
+                    .init("suppressed", .long(Int64(f.suppressedOpenings))), .init("evaluations", .long(Int64(f.evaluations))),
+                    .init("last_alert", Daemon.time(f.lastAlert)), .init("failure", f.failure.map { .string($0) } ?? .null),
+                ])
+            })
+    }
+}
