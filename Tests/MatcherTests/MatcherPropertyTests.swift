@@ -7,9 +7,12 @@ import Testing
 @Suite struct MatcherPropertyTests {
     /// Texts with what the shortcuts may get wrong: case, term borders, letters that fold to ASCII, other forms of one letter, escapes.
     static let texts = [
-        "", "admin", "Admin", "ADMIN-1", "an admin here", "administrator", "sub.admin@contoso.example", "\u{212A}ey", "key", "KEY", "ke\u{301}y",
-        "k\u{E9}y", "mu\u{308}ller", "m\u{FC}ller", "M\u{DC}LLER", "\u{17F}uccess", "success", "SUCCESS", "\u{130}stanbul", "istanbul", "a\"b\\c/d",
-        "write", "x/write", "x/WRITE/y", "10.0.0.1", "ip 10.0.0.1:443", "\u{1F600}", "tab\tin", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab",
+        "", "admin", "Admin", "ADMIN-1", "an admin here", "administrator", "sub.admin@contoso.example", "\u{212A}ey", "key", "KEY",
+        "ke\u{301}y",
+        "k\u{E9}y", "mu\u{308}ller", "m\u{FC}ller", "M\u{DC}LLER", "\u{17F}uccess", "success", "SUCCESS", "\u{130}stanbul", "istanbul",
+        "a\"b\\c/d",
+        "write", "x/write", "x/WRITE/y", "10.0.0.1", "ip 10.0.0.1:443", "\u{1F600}", "tab\tin",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab",
     ]
 
     static func condition(_ r: inout SplitMix, depth: Int = 0) -> String {
@@ -28,9 +31,11 @@ import Testing
         case 7: return "\(subject) \(r.pick(["startswith", "endswith", "startswith_cs", "endswith_cs", "!startswith"])) \(literal)"
         case 8: return "\(subject) has_any (\(literal), \(quoted(r.pick(texts))))"
         case 9: return "\(subject) has_all (\(literal), \(quoted(r.pick(texts))))"
-        case 10: return "\(subject) matches regex @'\(r.pick(["(?i)admin", "^k.y$", "wri(te|ting)", "[0-9]+", "s[a-z]ccess", "a*", "m.ller"]))'"
+        case 10:
+            return "\(subject) matches regex @'\(r.pick(["(?i)admin", "^k.y$", "wri(te|ting)", "[0-9]+", "s[a-z]ccess", "a*", "m.ller"]))'"
         case 11: return "Count \(r.pick([">", "<=", "==", "!="])) \(r.below(4))"
-        case 12: return r.pick(["isempty(\(subject))", "isnotempty(\(subject))", "toint(Properties.n) == \(r.below(3))", "isnull(Properties)"])
+        case 12:
+            return r.pick(["isempty(\(subject))", "isnotempty(\(subject))", "toint(Properties.n) == \(r.below(3))", "isnull(Properties)"])
         case 13: return "(\(condition(&r, depth: depth + 1)) and \(condition(&r, depth: depth + 1)))"
         case 14: return "(\(condition(&r, depth: depth + 1)) or \(condition(&r, depth: depth + 1)))"
         default: return "not(\(condition(&r, depth: depth + 1)))"

@@ -8,7 +8,8 @@ import Testing
 /// The one table of these tests.
 struct EventSchemas: SchemaCatalog {
     static let columns: [SchemaColumn] = [
-        SchemaColumn("Actor", .string), SchemaColumn("Count", .long), SchemaColumn("Operation", .string), SchemaColumn("Properties", .dynamic),
+        SchemaColumn("Actor", .string), SchemaColumn("Count", .long), SchemaColumn("Operation", .string),
+        SchemaColumn("Properties", .dynamic),
         SchemaColumn("Status", .string), SchemaColumn("TimeGenerated", .datetime),
     ]
     var tableNames: [String] { ["Events"] }
