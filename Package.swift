@@ -79,6 +79,7 @@ let package = Package(
         roomTests("Ingest", ["CKernels", "Columnar"]),
         roomTests("Matcher", ["Columnar", "KQL", "Evaluation"]),
         roomTests("Rules", ["Columnar"]),
+        roomTests("Detection", ["Columnar", "KQL", "Evaluation", "Matcher", "Rules"]),
         roomTests("Storage", ["Columnar", "Ingest", "Rules", "Detection", grdb]),
         roomTests("Sinks", ["Columnar", "Detection", "Rules"]),
         roomTests("Service", ["CKernels", "Columnar", "KQL", "Detection", "Ingest", "Rules", "Sinks", "Storage", "Tables", logging]),

@@ -52,7 +52,7 @@ struct AlertBuilder: Sendable {
             var values: [String] = []
             for (batch, row) in rows {
                 let v = CellText.text(batch.columns[column].value(row))
-                guard !v.isEmpty, !values.contains(v) else { continue }
+                guard !v.isEmpty, !values.contains(where: { ByteText.equal($0, v) }) else { continue }
                 guard values.count < AlertBuilder.detailValues, v.utf8.count <= budget else { break }
                 budget -= v.utf8.count
                 values.append(v)
@@ -87,11 +87,13 @@ struct AlertBuilder: Sendable {
                 }
             }
             let known = names.compactMap { Tactic(name: $0)?.rawValue }
-            if !known.isEmpty, known.count == names.count { content.tactics = known }
+            if !known.isEmpty, known.count == names.count {
+                content.tactics = known.enumerated().filter { !known[..<$0.offset].contains($0.element) }.map(\.element)
+            }
         }
         for p in o.dynamicProperties {
             guard let text = cell(p.columnName, first) else { continue }
-            content.properties.append(.init(p.identifier, .string(String(text.prefix(5000)))))
+            content.properties.append(.init(p.identifier, .string(AlertBuilder.cut(text, 5000))))
         }
     }
 
@@ -100,15 +102,26 @@ struct AlertBuilder: Sendable {
         var out = ""
         var rest = format[...]
         while let start = AlertBuilder.find("{{", in: rest) {
-            out += rest[..<start]
             let after = rest[rest.index(start, offsetBy: 2)...]
+            // One that is never closed stays as it is.
             guard let end = AlertBuilder.find("}}", in: after) else { break }
-            guard let text = cell(AlertBuilder.trimmed(after[..<end]), first) else { return nil }
-            out += text
+            out += rest[..<start]
+            if let name = AlertBuilder.columnName(after[..<end]) {
+                guard let text = cell(name, first) else { return nil }
+                out += text
+            } else {
+                out += "{{" + after[..<end] + "}}"
+            }
             rest = after[after.index(end, offsetBy: 2)...]
         }
         out += rest
-        return String(out.prefix(limit))
+        return AlertBuilder.cut(out, limit)
+    }
+
+    /// At most `limit` code points: a character may have any number of combining marks.
+    private static func cut(_ s: String, _ limit: Int) -> String {
+        guard s.utf8.count > limit else { return s }
+        return String(String.UnicodeScalarView(s.unicodeScalars.prefix(limit)))
     }
 
     private static func find(_ mark: String, in s: Substring) -> Substring.Index? {
@@ -120,7 +133,12 @@ struct AlertBuilder: Sendable {
         return nil
     }
 
-    private static func trimmed(_ s: Substring) -> String { String(s.filter { $0 != " " }) }
+    /// The name inside the braces; nil if it is none, and then the placeholder stays as it is.
+    private static func columnName(_ s: Substring) -> String? {
+        let name = s.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
+        guard let first = name.first, first == "_" || first.isLetter else { return nil }
+        return name.allSatisfy { $0 == "_" || $0.isLetter || $0.isNumber } ? String(name) : nil
+    }
 
     /// The names in `{{Column}}` placeholders.
     static func placeholders(_ format: String) -> [String] {
@@ -129,7 +147,7 @@ struct AlertBuilder: Sendable {
         while let start = find("{{", in: rest) {
             let after = rest[rest.index(start, offsetBy: 2)...]
             guard let end = find("}}", in: after) else { break }
-            names.append(trimmed(after[..<end]))
+            if let name = columnName(after[..<end]) { names.append(name) }
             rest = after[after.index(end, offsetBy: 2)...]
         }
         return names

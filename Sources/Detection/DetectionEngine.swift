@@ -53,6 +53,8 @@ public struct RuleFigures: Sendable {
     public let openEpisodes: Int
     public let lateRows: Int
     public let heldTicks: Int
+    /// Ticks of a rule about absence that were left out of a silence of more than ten thousand ticks.
+    public let skippedTicks: Int
     public let suppressedOpenings: Int
     public let evaluations: Int
     public let lastAlert: Int64?
@@ -100,12 +102,17 @@ public final class DetectionEngine {
             functions: functions)
     }
 
-    /// Puts another set of rules in place. Rules that behave as before keep their state.
+    /// Puts another set of rules in place. Rules that behave as before keep their state; what they show of themselves (names, severity,
+    /// entities, details) is that of the new set.
     public func reload(_ programs: [RuleProgram]) throws {
         let set = try DetectionEngine.compile(programs, functions)
         var known: [String: RuleRuntime] = [:]
         for r in runtimes { known[r.program.fingerprint] = r }
-        runtimes = programs.map { known[$0.fingerprint] ?? RuleRuntime($0, options: options) }
+        runtimes = programs.map { p in
+            guard let kept = known[p.fingerprint] else { return RuleRuntime(p, options: options) }
+            if kept.program.presentation != p.presentation { kept.adopt(p) }
+            return kept
+        }
         for r in runtimes { r.observer = observer }
         renewClockGroups()
         // A kept runtime holds the legs of its own program, whose column identities it was built with.
@@ -213,7 +220,8 @@ public final class DetectionEngine {
             RuleFigures(
                 id: r.program.rule.id, name: r.program.rule.name, retainedRows: r.retainedRows, spilledRows: r.spilledRows,
                 evidenceBytes: r.rawBytes,
-                openEpisodes: r.openEpisodes, lateRows: r.lateRows, heldTicks: r.heldTicks, suppressedOpenings: r.suppressedOpenings,
+                openEpisodes: r.openEpisodes, lateRows: r.lateRows, heldTicks: r.heldTicks, skippedTicks: r.skippedTicks,
+                suppressedOpenings: r.suppressedOpenings,
                 evaluations: r.evaluations, lastAlert: r.lastAlert, failure: r.failure, incompleteTick: r.incompleteTick)
         }
     }
@@ -231,14 +239,14 @@ public final class DetectionEngine {
             delta.rules.append((f, r.encoded()))
         }
         var w = StateWriter()
-        w.u8(1)
+        w.u8(2)
         w.int(seen.count)
         for (table, s) in seen.sorted(by: { $0.key < $1.key }) {
             w.text(table)
             w.i64(s.least)
             w.i64(s.greatest)
         }
-        delta.engine = w.bytes
+        delta.engine = w.sealed
         return delta
     }
 
@@ -248,12 +256,12 @@ public final class DetectionEngine {
     /// Restores into a fresh engine. State of rules that are not loaded any more is ignored.
     public func restore(_ saved: SavedState) throws {
         if let bytes = saved.engine {
-            var r = StateReader(bytes)
-            guard try r.u8() == 1 else { throw StateError("engine state of an unknown version") }
+            var r = try StateReader(sealed: bytes, version: 2, unsealed: 1, "engine state")
             for _ in 0..<(try r.count(of: 24)) {
                 let table = try r.text()
                 seen[table] = (try r.i64(), try r.i64())
             }
+            try r.end()
         }
         var segments: [String: [(leg: Int, id: Int64, bytes: [UInt8])]] = [:]
         for s in saved.segments { segments[s.id.rule, default: []].append((s.id.leg, s.id.id, s.bytes)) }

@@ -16,7 +16,7 @@ struct EntityMapper: Sendable {
         "ADMIN", "ADMINISTRATOR", "SYSTEM", "ROOT", "ANONYMOUS", "AUTHENTICATED USER", "NETWORK", "NULL", "LOCAL SYSTEM", "LOCALSYSTEM",
         "NETWORK SERVICE",
     ]
-    /// Entities an alert carries at most, shared equally by the mappings.
+    /// Entities an alert carries at most; those beyond are counted.
     static let limit = 500
 
     /// Columns that the legacy form maps when a rule has no `entityMappings`.
@@ -45,7 +45,6 @@ struct EntityMapper: Sendable {
         arrays = rule.sentinelEntityColumns.compactMap { name in columns.firstIndex { $0.name == name } }
     }
 
-    var mappingCount: Int { max(1, mappings.count + arrays.count) }
     var columns: [Int] { mappings.flatMap { $0.fields.map(\.column) } + arrays }
 
     /// The entities of one result row; a row whose mapped cells are all empty gives none.
@@ -55,7 +54,7 @@ struct EntityMapper: Sendable {
             var identifiers: [Dynamic.Member] = []
             for f in m.fields {
                 let text = CellText.text(batch.columns[f.column].value(row))
-                if !text.isEmpty { identifiers += EntityMapper.expand(m.type, f.identifier, text) }
+                if !text.isEmpty { identifiers += EntityMapper.expand(m.type, f.identifier, text).filter { $0.value != .string("") } }
             }
             guard !identifiers.isEmpty else { continue }
             let e = Entity(type: m.type, identifiers: identifiers)
@@ -69,7 +68,7 @@ struct EntityMapper: Sendable {
             for item in items {
                 guard case .object(let members) = item else { continue }
                 var type = "Unknown"
-                if case .string(let t)? = item["Type"] ?? item["type"] { type = t }
+                if case .string(let t)? = item["Type"] ?? item["type"], !t.isEmpty { type = t }
                 out.append(Entity(type: type, identifiers: members.filter { $0.key.lowercased() != "type" }))
             }
         }

@@ -42,11 +42,13 @@ struct EpisodeFold: Sendable {
         var alert: Alert
         var lineage: Lineage?
         var lastTick: Int64
+        /// Its span is used up: it is closed, and stands here until the group brings rows that it had not, or is gone.
+        var isFull = false
     }
 
     /// State before the first tick that is still kept.
     struct State: Sendable, Hashable {
-        var open: [String: Open] = [:]
+        var open: [ByteKey: Open] = [:]
         var suppressedUntil: Int64?
         /// Openings that suppression swallowed.
         var suppressedOpenings = 0
@@ -67,22 +69,30 @@ struct EpisodeFold: Sendable {
         for (tick, result) in results {
             // Episodes that missed a tick are closed: "closes at the first tick without".
             for (group, open) in state.open where open.lastTick < tick - frequency { close(group, open, &state, &alerts) }
-            let present = Set(result.groups.map(\.key))
+            let present = Set(result.groups.map { ByteKey($0.key) })
             for (group, open) in state.open where !present.contains(group) { close(group, open, &state, &alerts) }
             // Suppression looks at openings of earlier ticks only: groups of one tick do not suppress each other.
             let suppressed = state.suppressedUntil.map { tick <= $0 } ?? false
             var opened = false
             for g in result.groups {
-                if var open = state.open[g.key] {
+                let key = ByteKey(g.key)
+                if var open = state.open[key] {
                     if tick - open.alert.firstTick < maximumSpan {
                         revise(&open, g, tick, result)
-                        state.open[g.key] = open
+                        state.open[key] = open
                         alerts[open.alert.id] = open.alert
                         continue
                     }
-                    close(g.key, open, &state, &alerts)
+                    close(key, open, &state, &alerts)
                     // The span is full: a new episode needs rows that the old one had not seen.
-                    if open.lineage == g.lineage { continue }
+                    if !EpisodeFold.hasNews(open.lineage, g.lineage) {
+                        open.alert.status = .closed
+                        open.lineage = g.lineage
+                        open.lastTick = tick
+                        open.isFull = true
+                        state.open[key] = open
+                        continue
+                    }
                 }
                 if suppressed {
                     state.suppressedOpenings += 1
@@ -90,7 +100,7 @@ struct EpisodeFold: Sendable {
                 }
                 opened = true
                 let alert = self.alert(g, tick, result)
-                state.open[g.key] = Open(alert: alert, lineage: g.lineage, lastTick: tick)
+                state.open[key] = Open(alert: alert, lineage: g.lineage, lastTick: tick)
                 alerts[alert.id] = alert
             }
             if opened, let d = rule.suppression { state.suppressedUntil = tick + d }
@@ -103,11 +113,18 @@ struct EpisodeFold: Sendable {
         for (group, open) in state.open where open.lastTick < finalTick { close(group, open, &state, &alerts) }
     }
 
-    private func close(_ group: String, _ open: Open, _ state: inout State, _ alerts: inout [String: Alert]) {
+    private func close(_ group: ByteKey, _ open: Open, _ state: inout State, _ alerts: inout [String: Alert]) {
         state.open[group] = nil
         var alert = open.alert
         alert.status = .closed
         alerts[alert.id] = alert
+    }
+
+    /// Whether rows have come. Rows that only left the window are no news.
+    private static func hasNews(_ before: Lineage?, _ now: Lineage?) -> Bool {
+        guard let now else { return false }
+        guard let before else { return true }
+        return now.greatest > before.greatest || now.count > before.count
     }
 
     private func revise(_ open: inout Open, _ g: GroupResult, _ tick: Int64, _ result: TickResult) {
@@ -116,8 +133,7 @@ struct EpisodeFold: Sendable {
         guard open.lineage != g.lineage, let now = g.lineage else { return }
         let before = open.lineage
         open.lineage = now
-        // Rows that only left the window are no news.
-        if let before, now.greatest <= before.greatest, now.count <= before.count { return }
+        guard EpisodeFold.hasNews(before, now) else { return }
         var a = open.alert
         a.revision += 1
         a.lastTick = tick
@@ -134,7 +150,10 @@ struct EpisodeFold: Sendable {
         a.droppedEntities = max(a.droppedEntities, g.content.droppedEntities) + max(0, fresh.count - room)
         for d in g.content.details {
             if let i = a.details.firstIndex(where: { $0.key == d.key }) {
-                for v in d.values where !a.details[i].values.contains(v) && a.details[i].values.count < AlertBuilder.detailValues {
+                for v in d.values
+                where !a.details[i].values.contains(where: { ByteText.equal($0, v) })
+                    && a.details[i].values.count < AlertBuilder.detailValues
+                {
                     a.details[i].values.append(v)
                 }
             } else {

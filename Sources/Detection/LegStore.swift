@@ -208,7 +208,7 @@ struct LegStore {
     func encoded(_ id: Int64) throws -> [UInt8]? {
         guard let s = segments.first(where: { $0.id == id }) else { return nil }
         var w = StateWriter()
-        w.u8(2)
+        w.u8(3)
         w.batch(try s.rows())
         w.int(s.raw.count)
         for (h, text) in s.raw.sorted(by: { ($0.key.high, $0.key.low) < ($1.key.high, $1.key.low) }) {
@@ -216,12 +216,11 @@ struct LegStore {
             w.u64(h.low)
             w.text(text)
         }
-        return w.bytes
+        return w.sealed
     }
 
     mutating func restore(id: Int64, bytes: [UInt8], columns: [BoundColumn]) throws {
-        var r = StateReader(bytes)
-        guard try r.u8() == 2 else { throw StateError("segment of an unknown version") }
+        var r = try StateReader(sealed: bytes, version: 3, unsealed: 2, "segment")
         let rows = try r.batch()
         guard rows.columns.map(\.type) == columns.map(\.type) else { throw StateError("segment of another schema") }
         var raw: [RecordHash: String] = [:]
@@ -229,6 +228,7 @@ struct LegStore {
             let h = RecordHash(high: try r.u64(), low: try r.u64())
             raw[h] = try r.text()
         }
+        try r.end()
         guard let s = Segment(id: id, rows: rows, raw: raw) else { return }
         segments.append(s)
         nextID = max(nextID, id + 1)

@@ -11,6 +11,11 @@ struct MonotoneAnalysis {
 
     private let functions: any FunctionCatalog
     private var classes: [ColumnID: Stability] = [:]
+    /// Some column is a distinct count, which is estimated where it is large.
+    private var hasEstimates = false
+    /// Bounds up to which an estimate cannot fall below what was counted exactly: half of the count from which `dcount` estimates, far
+    /// more than its error.
+    private static let estimateBound: Int64 = 50_000
 
     private init(functions: any FunctionCatalog) { self.functions = functions }
 
@@ -71,9 +76,19 @@ struct MonotoneAnalysis {
         guard case .call(let op, let args) = condition.kind, args.count == 2, let left = stability(args[0]), let right = stability(args[1])
         else { return false }
         let isColumn = { (e: BoundExpr) -> Bool in if case .column = e.kind { true } else { false } }
-        if op == ">" || op == ">=" { return left == .increasing && isColumn(args[0]) && right == .stable }
-        if op == "<" || op == "<=" { return right == .increasing && isColumn(args[1]) && left == .stable }
+        if op == ">" || op == ">=" { return left == .increasing && isColumn(args[0]) && right == .stable && isSafeBound(args[1]) }
+        if op == "<" || op == "<=" { return right == .increasing && isColumn(args[1]) && left == .stable && isSafeBound(args[0]) }
         return false
+    }
+
+    private func isSafeBound(_ e: BoundExpr) -> Bool {
+        guard hasEstimates else { return true }
+        switch e.kind {
+        case .constant(.int(let n)): return n <= MonotoneAnalysis.estimateBound
+        case .constant(.long(let n)): return n <= MonotoneAnalysis.estimateBound
+        case .constant(.real(let d)): return d <= Double(MonotoneAnalysis.estimateBound)
+        default: return false
+        }
     }
 
     private mutating func grows(_ plan: Plan) -> Bool {
@@ -96,7 +111,10 @@ struct MonotoneAnalysis {
                 let s: Stability
                 switch a.name {
                 case "count": s = .increasing
-                case "countif", "dcount", "dcountif", "count_distinct", "count_distinctif": s = stable ? .increasing : .unstable
+                case "countif", "count_distinct", "count_distinctif": s = stable ? .increasing : .unstable
+                case "dcount", "dcountif":
+                    s = stable ? .increasing : .unstable
+                    hasEstimates = true
                 case "max", "maxif": s = stable || arguments.first == .increasing ? .increasing : .unstable
                 default: s = .unstable
                 }

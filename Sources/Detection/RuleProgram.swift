@@ -12,6 +12,8 @@ public final class RuleProgram: Sendable {
     public let clock: TickClock
     /// Equal for rules that behave alike: state survives a reload exactly when this does.
     public let fingerprint: String
+    /// Equal for rules whose alerts look alike: what a reload changes without loss of state.
+    let presentation: String
     /// May raise for a tick before the watermark has passed it.
     public let isMonotone: Bool
     /// Every operator is row-local: one leg and no suffix to speak of.
@@ -63,7 +65,30 @@ public final class RuleProgram: Sendable {
         }
         for c in columns { w.text(c.name + ":" + c.type.rawValue) }
         for leg in split.legs { for c in leg.columns { w.text(c.name + ":" + c.type.rawValue) } }
+        // Entities tell alerts apart where nothing in the query does.
+        if rule.grouping == .alertPerResult, groupColumns == nil { for i in builder.mapper.columns { w.int(i) } }
         fingerprint = RuleProgram.hash(w.bytes)
+        presentation = RuleProgram.presentation(rule)
+    }
+
+    private static func presentation(_ rule: AnalyticsRule) -> String {
+        var w = StateWriter()
+        func fields(_ all: [AnalyticsRule.FieldMapping]) { w.texts(all.flatMap { [$0.identifier, $0.columnName] }) }
+        for part in [rule.name, rule.description, rule.severity.rawValue, rule.version ?? ""] { w.text(part) }
+        w.texts(rule.tactics)
+        w.texts(rule.techniques)
+        w.int(rule.entityMappings.count)
+        for m in rule.entityMappings {
+            w.text(m.entityType)
+            fields(m.fields)
+        }
+        w.texts(rule.sentinelEntityColumns)
+        fields(rule.customDetails)
+        if let o = rule.detailsOverride {
+            for part in [o.displayNameFormat, o.descriptionFormat, o.severityColumn, o.tacticsColumn] { w.optionalText(part) }
+            fields(o.dynamicProperties)
+        }
+        return hash(w.bytes)
     }
 
     private struct NoPlans: SubqueryResolver {

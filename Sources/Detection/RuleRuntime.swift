@@ -34,7 +34,7 @@ public struct DetectionOptions: Sendable {
 ///
 /// Not thread-safe: the engine runs each rule on one thread at a time.
 final class RuleRuntime {
-    let program: RuleProgram
+    private(set) var program: RuleProgram
     let options: DetectionOptions
     private(set) var stores: [LegStore]
 
@@ -53,7 +53,7 @@ final class RuleRuntime {
     /// Times of rows since the last provisional evaluation.
     private var freshTimes: (least: Int64, greatest: Int64)?
     private var emitted: [String: Emitted] = [:]
-    private let fold: EpisodeFold
+    private var fold: EpisodeFold
     /// Sees the rows of every evaluation.
     var observer: ((TickObservation) -> Void)?
 
@@ -62,6 +62,10 @@ final class RuleRuntime {
     private(set) var refused: [RowKey] = []
     private(set) var heldTicks = 0
     private(set) var evaluations = 0
+    /// Ticks since a window last held a row.
+    private var silentTicks = 0
+    /// Ticks that were left out of a long silence.
+    private(set) var skippedTicks = 0
     private(set) var lastAlert: Int64?
     private(set) var failure: String?
     /// Least and greatest time of rows that were refused.
@@ -86,13 +90,24 @@ final class RuleRuntime {
         self.program = program
         self.options = options
         stores = program.split.legs.map { _ in LegStore() }
-        fold = EpisodeFold(
+        fold = RuleRuntime.fold(of: program)
+    }
+
+    private static func fold(of program: RuleProgram) -> EpisodeFold {
+        EpisodeFold(
             rule: program.rule, frequency: program.clock.frequency, period: program.clock.period,
-            identify: { [program] group, tick in program.alertID(group, tick) })
+            identify: { group, tick in program.alertID(group, tick) })
+    }
+
+    /// Goes on under another program of the same fingerprint: one that behaves alike and shows its alerts in another way. The rows that
+    /// are retained fit, because the fingerprint covers names, types and order of the legs' columns.
+    func adopt(_ other: RuleProgram) {
+        program = other
+        fold = RuleRuntime.fold(of: other)
     }
 
     var retainedRows: Int { stores.reduce(0) { $0 + $1.rowCount } }
-    var openEpisodes: Int { base.open.count }
+    var openEpisodes: Int { base.open.values.count { !$0.isFull } }
     var suppressedOpenings: Int { base.suppressedOpenings }
     /// Rows came since the last look at open ticks.
     var hasFreshRows: Bool { freshTimes != nil }
@@ -206,6 +221,12 @@ final class RuleRuntime {
                 let covering = program.clock.covering(time).first
                 if covering > next { next = covering }
                 if next > limit { break }
+            } else if let resume = endOfSilence(next) {
+                if resume > next {
+                    skippedTicks += Int((min(resume - 1, limit) - next) / program.clock.frequency) + 1
+                    next = resume
+                    continue
+                }
             }
             provisional.remove(next)
             record(next, evaluate(next, complete: true, earliest: earliest, amended: amended.contains(next)))
@@ -221,6 +242,26 @@ final class RuleRuntime {
         let events = emit()
         trim(lateness: lateness)
         return events
+    }
+
+    /// Ticks over empty windows that are evaluated one after another. A longer silence is taken for a hole in the logs (a record with a
+    /// wrong clock makes one of decades): the rule waits for the next row.
+    static let longestSilence = 10_000
+
+    /// For a rule about absence: nil if there are rows in the tick's window; the tick itself while the silence is short; after that the
+    /// first tick that sees a row again (`.max`: none yet).
+    private func endOfSilence(_ tick: Int64) -> Int64? {
+        let from = tick - program.clock.period
+        if stores.contains(where: { $0.hasRows(from: from, to: tick) }) {
+            silentTicks = 0
+            return nil
+        }
+        if silentTicks < RuleRuntime.longestSilence {
+            silentTicks += 1
+            return tick
+        }
+        guard let time = stores.compactMap({ $0.nextTime(atOrAfter: from) }).min() else { return .max }
+        return program.clock.covering(time).first
     }
 
     /// Ticks beyond the last final one that are looked at early. A source far behind the others (a backlog being read) leaves more of
@@ -362,8 +403,9 @@ final class RuleRuntime {
     /// opening suppressed it. Nil: the group is gone, because a late row took its result away.
     private func successor(of alert: Alert, among alerts: [String: Alert]) -> String? {
         let tick = alert.firstTick
-        guard results[tick]?.groups.contains(where: { $0.key == alert.groupKey }) ?? false else { return nil }
-        let episode = alerts.values.filter { $0.groupKey == alert.groupKey && $0.firstTick < tick }.max { $0.firstTick < $1.firstTick }
+        guard results[tick]?.groups.contains(where: { ByteText.equal($0.key, alert.groupKey) }) ?? false else { return nil }
+        let episode = alerts.values.filter { ByteText.equal($0.groupKey, alert.groupKey) && $0.firstTick < tick }
+            .max { $0.firstTick < $1.firstTick }
         if let episode { return episode.id }
         guard let d = program.rule.suppression else { return nil }
         return alerts.values.filter { $0.firstTick < tick && tick <= $0.firstTick + d }
@@ -446,7 +488,7 @@ final class RuleRuntime {
     /// State apart from the retained rows.
     func encoded() -> [UInt8] {
         var w = StateWriter()
-        w.u8(2)
+        w.u8(3)
         w.bool(finalThrough != nil)
         w.i64(finalThrough ?? 0)
         w.i64(baseTick)
@@ -455,8 +497,9 @@ final class RuleRuntime {
         w.int(base.suppressedOpenings)
         w.int(base.open.count)
         for (group, open) in base.open.sorted(by: { $0.key < $1.key }) {
-            w.text(group)
+            w.text(group.text)
             w.i64(open.lastTick)
+            w.bool(open.isFull)
             w.lineage(open.lineage)
             w.alert(open.alert)
         }
@@ -478,12 +521,14 @@ final class RuleRuntime {
         }
         w.int(lateRows)
         w.int(heldTicks)
+        w.int(silentTicks)
+        w.int(skippedTicks)
         w.bool(lastAlert != nil)
         w.i64(lastAlert ?? 0)
         w.bool(gap != nil)
         w.i64(gap?.least ?? 0)
         w.i64(gap?.greatest ?? 0)
-        return w.bytes
+        return w.sealed
     }
 
     func checkpointDelta() -> (segments: [(leg: Int, id: Int64, bytes: [UInt8])], dropped: [(leg: Int, id: Int64)]) {
@@ -516,8 +561,7 @@ final class RuleRuntime {
     }
 
     func restore(state bytes: [UInt8]) throws {
-        var r = StateReader(bytes)
-        guard try r.u8() == 2 else { throw StateError("rule state of an unknown version") }
+        var r = try StateReader(sealed: bytes, version: 3, unsealed: 2, "rule state")
         let hasFinal = try r.bool()
         let final = try r.i64()
         finalThrough = hasFinal ? final : nil
@@ -529,8 +573,9 @@ final class RuleRuntime {
         for _ in 0..<(try r.count(of: 16)) {
             let group = try r.text()
             let last = try r.i64()
+            let isFull = bytes.first == 2 ? false : try r.bool()
             let lineage = try r.lineage()
-            base.open[group] = EpisodeFold.Open(alert: try r.alert(), lineage: lineage, lastTick: last)
+            base.open[ByteKey(group)] = EpisodeFold.Open(alert: try r.alert(), lineage: lineage, lastTick: last, isFull: isFull)
         }
         for _ in 0..<(try r.count(of: 16)) {
             let revision = try r.int()
@@ -545,10 +590,15 @@ final class RuleRuntime {
         for _ in 0..<(try r.count(of: 8)) { provisional.insert(try r.i64()) }
         lateRows = try r.int()
         heldTicks = try r.int()
+        if bytes.first != 2 { (silentTicks, skippedTicks) = (try r.int(), try r.int()) }
         let hasAlert = try r.bool()
         let alertTime = try r.i64()
         lastAlert = hasAlert ? alertTime : nil
-        if !r.isAtEnd, try r.bool() { gap = (try r.i64(), try r.i64()) }
+        if !r.isAtEnd {
+            let (hasGap, least, greatest) = (try r.bool(), try r.i64(), try r.i64())
+            gap = hasGap ? (least, greatest) : nil
+        }
+        try r.end()
     }
 
     /// After both restores: tick results are recomputed from the retained rows, because they follow from them.

@@ -121,7 +121,7 @@ extension StateReader {
 public enum AlertCodec {
     public static func encode(_ alerts: [Alert]) -> [UInt8] {
         var w = StateWriter()
-        w.u8(1)
+        w.u8(2)
         w.int(alerts.count)
         for a in alerts {
             w.alert(a)
@@ -130,12 +130,11 @@ public enum AlertCodec {
                 w.optionalText(e.raw)
             }
         }
-        return w.bytes
+        return w.sealed
     }
 
     public static func decode(_ bytes: [UInt8]) throws -> [Alert] {
-        var r = StateReader(bytes)
-        guard try r.u8() == 1 else { throw StateError("alerts of an unknown version") }
+        var r = try StateReader(sealed: bytes, version: 2, unsealed: 1, "alert list")
         var out: [Alert] = []
         for _ in 0..<(try r.count(of: 64)) {
             var a = try r.alert()
@@ -144,6 +143,7 @@ public enum AlertCodec {
             a.evidence = evidence
             out.append(a)
         }
+        try r.end()
         return out
     }
 }

@@ -1,3 +1,4 @@
+import CKernels
 import Columnar
 import KQL
 
@@ -5,6 +6,15 @@ import KQL
 public struct StateWriter {
     public private(set) var bytes: [UInt8] = []
     public init() {}
+
+    /// The bytes with their checksum behind them: a document as it is kept. Its first byte is its version.
+    public var sealed: [UInt8] {
+        var w = self
+        w.u64(StateWriter.checksum(bytes))
+        return w.bytes
+    }
+
+    static func checksum(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes { vk_xxh3_64($0.baseAddress, $0.count, 0) } }
 
     public mutating func u8(_ v: UInt8) { bytes.append(v) }
     public mutating func bool(_ v: Bool) { bytes.append(v ? 1 : 0) }
@@ -75,6 +85,24 @@ public struct StateReader {
     private var position = 0
 
     public init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    /// Opens what ``StateWriter/sealed`` gave and reads past its version. `unsealed` is the version before there were checksums.
+    public init(sealed bytes: [UInt8], version: UInt8, unsealed: UInt8, _ what: String) throws {
+        switch bytes.first {
+        case unsealed: self.init(bytes)
+        case version:
+            let content = Array(bytes.dropLast(8))
+            var seal = StateReader(Array(bytes.suffix(8)))
+            guard !content.isEmpty, try seal.u64() == StateWriter.checksum(content) else { throw StateError("\(what) is damaged") }
+            self.init(content)
+        case nil: throw StateError("state is cut short")
+        default: throw StateError("\(what) of an unknown version")
+        }
+        position = 1
+    }
+
+    /// Throws unless everything has been read.
+    public func end() throws { guard isAtEnd else { throw StateError("state goes on past its end") } }
 
     public var isAtEnd: Bool { position == bytes.count }
 

@@ -34,28 +34,42 @@ struct TickGrouping {
     /// `rows` as ``ResultRow/ordered(_:)`` gives them.
     func groups(_ rows: [ResultRow]) -> [GroupResult] {
         if program.rule.grouping == .singleAlert { return [group("", rows)] }
-        var order: [String] = []
-        var members: [String: [ResultRow]] = [:]
+        var order: [ByteKey] = []
+        var members: [ByteKey: [ResultRow]] = [:]
         for (i, r) in rows.enumerated() {
-            let key = options.mode == .parity ? "row\(i)" : groupKey(r)
+            let key = ByteKey(options.mode == .parity ? "row\(i)" : groupKey(r))
             if members[key] == nil { order.append(key) }
             members[key, default: []].append(r)
         }
         let cap = options.mode == .parity ? (program.rule.kind == .nrt ? 30 : 150) : options.alertsPerTick
         if options.mode == .streaming { order.sort() }
-        guard order.count > cap, cap > 0 else { return order.map { group($0, members[$0] ?? []) } }
+        guard order.count > cap, cap > 0 else { return order.map { group($0.text, members[$0] ?? []) } }
         let overflow = order.dropFirst(cap - 1).flatMap { members[$0] ?? [] }
-        return order.prefix(cap - 1).map { group($0, members[$0] ?? []) } + [group("\u{1}overflow", overflow)]
+        return order.prefix(cap - 1).map { group($0.text, members[$0] ?? []) } + [group("\u{1}overflow", overflow)]
     }
 
     private func groupKey(_ r: ResultRow) -> String {
         if let columns = program.groupColumns {
-            return columns.map { CellText.text(r.batch.columns[$0].value(r.row)) }.joined(separator: "\u{1f}")
+            return TickGrouping.join(columns.map { CellText.text(r.batch.columns[$0].value(r.row)) })
         }
         let entities = program.builder.mapper.columns
         let values = entities.map { CellText.text(r.batch.columns[$0].value(r.row)) }
-        if values.contains(where: { !$0.isEmpty }) { return values.joined(separator: "\u{1f}") }
+        if values.contains(where: { !$0.isEmpty }) { return TickGrouping.join(values) }
         return "\(r.key.time):\(r.key.hashHigh):\(r.key.hashLow):\(r.key.path)"
+    }
+
+    /// The values of a key as one text. Different values give different texts: a separator inside a value is escaped.
+    static func join(_ values: [String]) -> String {
+        guard values.count > 1 else { return values.first ?? "" }
+        return values.map { v in
+            guard v.utf8.contains(where: { $0 == 0x1F || $0 == 0x1B }) else { return v }
+            var out = ""
+            for c in v.unicodeScalars {
+                if c == "\u{1f}" || c == "\u{1b}" { out.unicodeScalars.append("\u{1b}") }
+                out.unicodeScalars.append(c == "\u{1f}" ? "u" : c)
+            }
+            return out
+        }.joined(separator: "\u{1f}")
     }
 
     private func group(_ key: String, _ rows: [ResultRow]) -> GroupResult {

@@ -39,6 +39,7 @@ extension TailSet {
         let s = TailedStream(id: e.saved.id, path: f.path, table: spec.table, input: input, reader: reader)
         s.deadLetters = e.saved.deadLetters
         s.watermark = e.saved.watermark
+        s.lastTime = e.saved.lastTime
         add(s, f)
     }
 

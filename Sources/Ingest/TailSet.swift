@@ -173,7 +173,7 @@ public final class TailSet {
         let moved = memory.add(
             SavedStream(
                 id: s.id, path: f.path, device: s.device, inode: s.inode, resume: s.resume, isFinished: s.isFinished, headHash: s.headHash,
-                headLength: s.headLength, deadLetters: s.deadLetters, watermark: s.watermark), bound: true)
+                headLength: s.headLength, deadLetters: s.deadLetters, watermark: s.watermark, lastTime: s.lastTime), bound: true)
         moved.parked = parked
         moved.seen = generation
         moves[s.id] = moved.saved
@@ -261,7 +261,8 @@ public final class TailSet {
     public static func saved(_ s: TailedStream) -> SavedStream {
         SavedStream(
             id: s.id, path: s.path, device: s.input.device, inode: s.input.inode, resume: s.reader.resumePoint(), isFinished: s.isFinished,
-            headHash: s.reader.headHash, headLength: s.reader.headLength, deadLetters: s.deadLetters, watermark: s.watermark)
+            headHash: s.reader.headHash, headLength: s.reader.headLength, deadLetters: s.deadLetters, watermark: s.watermark,
+            lastTime: s.lastTime)
     }
 
     /// What changed since the last call: streams to save, and identities to delete. To be asked when all that was read is processed.

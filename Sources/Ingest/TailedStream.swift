@@ -36,6 +36,8 @@ public final class TailedStream {
     /// Dead letters so far.
     public var deadLetters: UInt64 = 0
     public var watermark: Int64 = 0
+    /// Event time of the last record, in ticks: a record without a time takes it over.
+    public var lastTime: Int64 = 0
 
     /// Other data stands where this stream's was.
     var isReplaced = false
@@ -115,9 +117,10 @@ public struct SavedStream: Sendable {
     public let headLength: Int
     public let deadLetters: UInt64
     public let watermark: Int64
+    public let lastTime: Int64
     public init(
         id: String, path: String, device: UInt64, inode: UInt64, resume: ResumePoint, isFinished: Bool, headHash: String, headLength: Int,
-        deadLetters: UInt64, watermark: Int64
+        deadLetters: UInt64, watermark: Int64, lastTime: Int64
     ) {
         self.id = id
         self.path = path
@@ -129,5 +132,6 @@ public struct SavedStream: Sendable {
         self.headLength = headLength
         self.deadLetters = deadLetters
         self.watermark = watermark
+        self.lastTime = lastTime
     }
 }

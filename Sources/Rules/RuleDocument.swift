@@ -25,6 +25,8 @@ public struct RuleFinding: Sendable, Hashable {
 /// Decodes one YAML document into a rule, collecting everything that is wrong with it.
 struct RuleDecoder {
     private(set) var findings: [RuleFinding] = []
+    /// The rule as far as it could be read; nil if it has no query.
+    private(set) var draft: AnalyticsRule?
     private let lines: [Substring]
 
     init(lines: [Substring]) { self.lines = lines }
@@ -165,6 +167,7 @@ struct RuleDecoder {
         }
         place(&rule, node("query"))
         scope(rule)
+        if !query.isEmpty { draft = rule }
         return findings.contains { $0.severity == .error } ? nil : rule
     }
 

@@ -8,6 +8,8 @@ public struct LoadedRule: Sendable {
     /// The file's text, for excerpts.
     public let text: String
     public let rule: AnalyticsRule?
+    /// What could be read of a rule that is refused, so that its query is checked all the same.
+    public var draft: AnalyticsRule?
     public let findings: [RuleFinding]
     /// Name for messages when there is no rule.
     public let name: String
@@ -113,7 +115,9 @@ public enum RuleLoader {
             var decoder = RuleDecoder(lines: lines)
             let rule = decoder.decode(node, file: file)
             let name = rule?.name ?? map.first { $0.key.string?.lowercased() == "name" }?.value.string ?? file
-            out.append(LoadedRule(file: file, text: text, rule: rule, findings: decoder.findings, name: name))
+            out.append(
+                LoadedRule(
+                    file: file, text: text, rule: rule, draft: rule == nil ? decoder.draft : nil, findings: decoder.findings, name: name))
         }
         return out
     }

@@ -182,12 +182,12 @@ extension StreamRecord {
     init(_ s: SavedStream, records: UInt64) {
         self.init(
             id: s.id, path: s.path, device: s.device, inode: s.inode, resume: s.resume, records: records, deadLetters: s.deadLetters,
-            watermark: s.watermark, isFinished: s.isFinished, headHash: s.headHash, headLength: s.headLength)
+            watermark: s.watermark, lastTime: s.lastTime, isFinished: s.isFinished, headHash: s.headHash, headLength: s.headLength)
     }
 
     var saved: SavedStream {
         SavedStream(
             id: id, path: path, device: device, inode: inode, resume: resume, isFinished: isFinished, headHash: headHash,
-            headLength: headLength, deadLetters: deadLetters, watermark: watermark)
+            headLength: headLength, deadLetters: deadLetters, watermark: watermark, lastTime: lastTime)
     }
 }

@@ -4,6 +4,7 @@ import Glibc
 import Ingest
 import Matcher
 import Pipeline
+import Storage
 
 extension Daemon {
     private static func time(_ t: Int64?) -> Dynamic { t.map { $0 > 0 ? .string(KustoTime.isoString($0)) : .null } ?? .null }
@@ -37,10 +38,25 @@ extension Daemon {
 
     private var sourceStatus: Dynamic {
         let streams = Dictionary((tails?.streams ?? []).map { ($0.id, $0) }) { a, _ in a }
-        return .array(
-            sources.filter { !$0.value.isDone }.sorted { ($0.value.path, $0.key) < ($1.value.path, $1.key) }.map { id, s in
-                let stream = streams[id]
-                return .object([
+        // Files that are followed, but have brought nothing since the start.
+        let quiet = streams.values.filter { sources[$0.id] == nil }.map { s in
+            (
+                s.path,
+                Dynamic.object([
+                    .init("path", .string(s.path)), .init("position", .long(Int64(clamping: s.reader.rawOffset))),
+                    .init("lag_bytes", .long(Int64(clamping: s.lag))),
+                    .init("records", .long(Int64(clamping: (try? store.recordCount(ofStream: s.id)) ?? 0))),
+                    .init("dead_letters", .long(Int64(clamping: s.deadLetters))), .init("late_records", .long(0)),
+                    .init("event_time", Daemon.time(s.watermark)), .init("future_times", .long(0)), .init("idle", .bool(true)),
+                    .init("tables", .array([])),
+                ])
+            )
+        }
+        let active = sources.filter { !$0.value.isDone }.map { id, s in
+            let stream = streams[id]
+            return (
+                stream?.path ?? s.path,
+                Dynamic.object([
                     .init("path", .string(stream?.path ?? s.path)),
                     .init("position", .long(Int64(clamping: stream?.reader.rawOffset ?? 0))),
                     .init("lag_bytes", .long(Int64(clamping: stream?.lag ?? 0))), .init("records", .long(Int64(clamping: s.records))),
@@ -49,7 +65,9 @@ extension Daemon {
                     .init("future_times", .long(Int64(s.clock.futureTimes))), .init("idle", .bool(s.isIdle)),
                     .init("tables", .array(s.tables.sorted().map { .string($0) })),
                 ])
-            })
+            )
+        }
+        return .array((quiet + active).sorted { $0.0 < $1.0 }.map(\.1))
     }
 
     private var ruleStatus: Dynamic {

@@ -173,7 +173,7 @@ public final class Daemon {
         let input = PipeInput(patience: 50) { control.isStopping }
         let reader = RecordReader(input, limits: configuration.limits)
         reader.returnsEarly = true
-        try source("-", path: "-", table: nil, watermark: nil)
+        try source("-", path: "-", table: nil, watermark: nil, lastTime: 0)
         notify.send("READY=1\nSTATUS=reading standard input")
         var ended = false
         while !ended {
@@ -291,7 +291,7 @@ public final class Daemon {
             let slice = Array(ready[next..<min(ready.count, next + processors.count)])
             next += slice.count
             for s in slice where sources[s.id] == nil {
-                try source(s.id, path: s.path, table: s.table, watermark: s.watermark > 0 ? s.watermark : nil)
+                try source(s.id, path: s.path, table: s.table, watermark: s.watermark > 0 ? s.watermark : nil, lastTime: s.lastTime)
             }
             // Reading is part of the parallel work; each stream is touched by one thread.
             let results = Mutex<[Int: Result<ChunkResult, any Error>]>([:])
@@ -321,6 +321,7 @@ public final class Daemon {
                         accept(r, id: s.id, path: s.path)
                         s.deadLetters += UInt64(r.problems.count)
                         s.watermark = sources[s.id]?.clock.watermark ?? 0
+                        s.lastTime = sources[s.id]?.stream.lastTime ?? 0
                     }
                 case .failure(let error as IngestError)?:
                     log.error("cannot read", metadata: ["path": "\(s.path)", "reason": "\(error)"])
@@ -340,9 +341,9 @@ public final class Daemon {
         return r
     }
 
-    private func source(_ id: String, path: String, table: String?, watermark: Int64?) throws {
+    private func source(_ id: String, path: String, table: String?, watermark: Int64?, lastTime: Int64) throws {
         var stream = normalizer.stream(path: path, table: table)
-        stream.lastTime = watermark ?? 0
+        stream.lastTime = lastTime
         sources[id] = SourceState(
             stream: stream, clock: SourceClock(watermark: watermark), lastData: WallClock.monotonic,
             records: configuration.checkpoints ? try store.recordCount(ofStream: id) : 0, path: path)

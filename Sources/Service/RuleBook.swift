@@ -46,6 +46,10 @@ public struct RuleBook: Sendable {
 
     public var programs: [RuleProgram] { entries.compactMap { $0.state == .loaded || $0.state == .blind ? $0.program : nil } }
     public var refused: [Entry] { entries.filter { $0.state == .refused } }
+    /// Rules none of whose tables is fed.
+    public var blind: [Entry] { entries.filter { $0.state == .blind } }
+    /// Whether all that keeps rules from loading is that files cannot be read.
+    public var isUnreadable: Bool { refused.allSatisfy { $0.findings.allSatisfy { $0.code == "VR0005" } } }
 
     /// Reads and compiles every rule of the paths.
     public static func load(_ paths: [String], catalog: WorkspaceCatalog) throws -> RuleBook {
@@ -53,12 +57,14 @@ public struct RuleBook: Sendable {
         let compiler = RuleCompiler(functions: functions, schemas: catalog)
         let entries = RuleLoader.load(paths).map { loaded -> Entry in
             guard let rule = loaded.rule else {
+                // All errors of a rule are told at once, those of its query too.
+                let query = loaded.draft.map { draft in compiler.compile(draft).1.map { place($0, draft) } } ?? []
                 return Entry(
-                    file: loaded.file, name: loaded.name, state: .refused, rule: nil, program: nil, findings: loaded.findings,
-                    text: loaded.text)
+                    file: loaded.file, name: loaded.name, state: .refused, rule: nil, program: nil,
+                    findings: inOrder(loaded.findings + query), text: loaded.text)
             }
             let (program, diagnostics) = compiler.compile(rule)
-            let findings = loaded.findings + diagnostics.map { place($0, rule) }
+            let findings = inOrder(loaded.findings + diagnostics.map { place($0, rule) })
             let state: Entry.State
             if program == nil {
                 state = .refused
@@ -71,6 +77,12 @@ public struct RuleBook: Sendable {
                 file: loaded.file, name: rule.name, state: state, rule: rule, program: program, findings: findings, text: loaded.text)
         }
         return RuleBook(entries: entries, functions: functions, catalog: catalog)
+    }
+
+    /// As they stand in the file; where several stand at one place, as they were found.
+    private static func inOrder(_ findings: [RuleFinding]) -> [RuleFinding] {
+        findings.enumerated().sorted { ($0.element.line, $0.element.column, $0.offset) < ($1.element.line, $1.element.column, $1.offset) }
+            .map(\.element)
     }
 
     /// A query's diagnostic in the coordinates of the file that holds the query as a block.

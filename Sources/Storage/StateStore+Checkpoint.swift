@@ -97,16 +97,17 @@ extension StateStore {
     private static func write(_ s: StreamRecord, _ db: Database) throws {
         try db.execute(
             sql: """
-                INSERT INTO stream VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO stream VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (id) DO UPDATE SET path = excluded.path, device = excluded.device, inode = excluded.inode,
                     raw_offset = excluded.raw_offset, inflated = excluded.inflated, resume = excluded.resume,
                     records = max(records, excluded.records), dead_letters = excluded.dead_letters, watermark = excluded.watermark,
-                    finished = excluded.finished, head_hash = excluded.head_hash, head_length = excluded.head_length
+                    finished = excluded.finished, head_hash = excluded.head_hash, head_length = excluded.head_length,
+                    last_time = excluded.last_time
                 """,
             arguments: [
                 s.id, s.path, Int64(bitPattern: s.device), Int64(bitPattern: s.inode), Int64(clamping: s.resume.rawOffset),
                 Int64(clamping: s.resume.inflated), data(s.resume.bytes), Int64(clamping: s.records), Int64(clamping: s.deadLetters),
-                s.watermark, s.isFinished, s.headHash, s.headLength,
+                s.watermark, s.isFinished, s.headHash, s.headLength, s.lastTime,
             ])
     }
 
@@ -142,6 +143,7 @@ extension StateStore {
                     id: row["id"], path: row["path"], device: UInt64(bitPattern: device), inode: UInt64(bitPattern: inode),
                     resume: ResumePoint(rawOffset: UInt64(max(0, raw)), inflated: UInt64(max(0, inflated)), bytes: blob.bytes),
                     records: UInt64(max(0, records)), deadLetters: UInt64(max(0, dead)), watermark: row["watermark"],
+                    lastTime: row["last_time"],
                     isFinished: row["finished"], headHash: row["head_hash"], headLength: row["head_length"])
             }
         }

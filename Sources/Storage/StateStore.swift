@@ -2,6 +2,7 @@ import Columnar
 import Detection
 import Foundation
 import GRDB
+import Glibc
 import Ingest
 
 /// Where a file that the daemon writes ended at a checkpoint. What stands behind it came later and is cut off after a crash.
@@ -82,6 +83,8 @@ public final class StateStore: Sendable {
                 }
             }
             queue = try DatabaseQueue(path: path, configuration: configuration)
+            // Raw records are in it: not for everybody, whatever the umask. SQLite gives its other files the same mode.
+            if !readOnly { chmod(path, 0o640) }
             let applied = try queue.read { try StateStore.migrator.appliedIdentifiers($0) }
             if let later = applied.subtracting(StateStore.migrator.migrations).sorted().first {
                 throw StorageError("it was written by a later version of this program (schema \(later))")
@@ -159,6 +162,7 @@ public final class StateStore: Sendable {
                     ALTER TABLE alert ADD COLUMN evidence INTEGER NOT NULL DEFAULT 1;
                     ALTER TABLE rule_state ADD COLUMN unused_since INTEGER;
                     ALTER TABLE stream DROP COLUMN size;
+                    ALTER TABLE stream ADD COLUMN last_time INTEGER NOT NULL DEFAULT 0;
                     CREATE INDEX alert_by_writing ON alert (written);
                     CREATE INDEX alert_with_evidence ON alert (written) WHERE evidence = 1;
                     """)

@@ -20,6 +20,9 @@ enum ShapeRegistry {
         ]
     }
 
+    /// Every table that some form fills.
+    static let tables = Set((named.map(\.1) + byCategory.map(\.shape)).flatMap { $0.mappings.map(\.table) })
+
     /// Forms whose category is enough.
     static let byCategory: [(category: String, shape: Shape)] =
         EntraForms.categories + AzureResourceForms.categories + DefenderForms.categories

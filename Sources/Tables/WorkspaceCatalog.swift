@@ -67,6 +67,11 @@ public struct WorkspaceCatalog: SchemaCatalog {
         return copy
     }
 
+    /// This catalogue with every table blind that no native form fills, that `inputs` do not name, and that is no custom table.
+    public func feeding(inputs: Set<String>) -> WorkspaceCatalog {
+        feeding(ShapeRegistry.tables.union(inputs).union(tableNames.filter { $0.hasSuffix("_CL") }))
+    }
+
     public func table(_ name: String) -> TableSchema? {
         guard let schema = declared[name] ?? KnownTables.schemas[name] else { return nil }
         let blind = fed.map { !$0.contains(name) } ?? schema.isBlind

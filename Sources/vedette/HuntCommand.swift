@@ -3,6 +3,7 @@ import Columnar
 import Evaluation
 import Ingest
 import KQL
+import Matcher
 import Pipeline
 import Service
 import Tables
@@ -73,6 +74,7 @@ struct Hunt: ParsableCommand {
         let errors = bound.diagnostics.filter { $0.severity == .error }
         for d in bound.diagnostics where d.severity != .note { Terminal.err(renderer.render(d)) }
         guard let plan = bound.plan, errors.isEmpty else { throw ExitStatus.invalid }
+        if inputs.isEmpty, readsTables(plan) { throw fail("the query reads a table: name its data with --data PATH", ExitStatus.usage) }
 
         let bar = ProgressBar(total: Int(inputs.reduce(0) { $0 + $1.file.size }))
         let tables = HuntTables(inputs: inputs, catalog: catalog, progress: { bar.add($0) })
@@ -101,7 +103,7 @@ struct Hunt: ParsableCommand {
         printer.finish()
         let figures = tables.figures
         for p in figures.problems { Terminal.err("vedette: \(p)") }
-        if figures.deadLetters > 0 { Terminal.err("vedette: \(Figures.count(figures.deadLetters)) records could not be read") }
+        if figures.deadLetters > 0 { Terminal.err("vedette: \(Figures.count(figures.deadLetters, "record")) could not be read") }
         if at == nil, figures.newest > 0, WallClock.now - figures.newest > KustoTime.ticksPerHour, usesNow(plan) {
             Terminal.err(
                 "vedette: the query looks back from now, but the newest record is of \(KustoTime.isoString(figures.newest)); --at latest looks back from there"
@@ -135,6 +137,12 @@ struct Hunt: ParsableCommand {
         }
         let newest = probe.figures.newest
         return newest > 0 ? newest : WallClock.now
+    }
+
+    private func readsTables(_ plan: Plan) -> Bool {
+        var found = false
+        PlanTools.forEachNode(plan) { node in if case .table = node.kind { found = true } }
+        return found
     }
 
     private func usesNow(_ plan: Plan) -> Bool {

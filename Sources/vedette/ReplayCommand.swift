@@ -37,7 +37,7 @@ struct Replay: ParsableCommand {
     var to: String?
     @Option(help: ArgumentHelp("Allowed disorder: a duration, or Table=duration, separated by commas.", valueName: "duration"))
     var lateness: String?
-    @Option(help: ArgumentHelp("Take all records as rows of this table (unless they have a native form).", valueName: "table"))
+    @Option(help: ArgumentHelp("Take records as rows of this table, unless they have a native form that fills it.", valueName: "table"))
     var table: String?
     @Option(help: ArgumentHelp("Threads; 0 takes one a processor.", valueName: "n"))
     var threads = 0
@@ -61,8 +61,9 @@ struct Replay: ParsableCommand {
     func run() throws {
         let book = try RuleBook.load(rules, catalog: .init())
         book.reportRefused()
-        if book.programs.isEmpty { throw fail("no rule could be loaded from \(rules.joined(separator: ", "))", ExitStatus.invalid) }
+        if book.programs.isEmpty { throw noRules(book, rules) }
         if strict, !book.refused.isEmpty { throw ExitStatus.invalid }
+        try TableNames.check([table].compactMap { $0 }, "--table")
 
         var settings = VedetteConfiguration()
         do {
@@ -70,11 +71,13 @@ struct Replay: ParsableCommand {
             if threads != 0 { try settings.set("threads", String(threads), origin: "--threads") }
             try settings.set("limits.record_bytes", String(recordBytes), origin: "--record-bytes")
         } catch { throw fail("\(error)", ExitStatus.usage) }
+        try TableNames.check(settings.lateness.keys.filter { $0 != "default" }.sorted(), "--lateness")
         var options = ReplayOptions()
         options.threads = settings.effectiveThreads
         options.limits = settings.limits
         options.from = try Times.parse(from, "--from")
         options.to = try Times.parse(to, "--to")
+        if let from = options.from, let to = options.to, from > to { throw fail("--from lies after --to", ExitStatus.usage) }
         options.table = table
         var detection = DetectionOptions()
         detection.mode = mode == .parity ? .parity : .streaming
@@ -136,17 +139,23 @@ struct Replay: ParsableCommand {
         let cpu = Double(vk_process_cpu_ns()) / 1e9
         let rate = seconds > 0 ? Double(s.rawBytes) / seconds : 0
         var lines = [
-            "\(Figures.count(s.files)) files, \(Figures.count(s.records)) events, \(Figures.bytes(Double(s.rawBytes))) raw (\(Figures.bytes(Double(s.compressedBytes))) read) in \(Figures.seconds(seconds)): \(Figures.bytes(rate))/s",
-            "\(Figures.count(alerts.count)) alerts from \(Set(alerts.map(\.ruleID)).count) of \(engine.programs.count) rules, \(Figures.count(s.lateRows)) late rows, \(Figures.count(s.deadLetters)) dead letters",
+            "\(Figures.count(s.files, "file")), \(Figures.count(s.records, "event")), \(Figures.bytes(Double(s.rawBytes))) raw (\(Figures.bytes(Double(s.compressedBytes))) read) in \(Figures.seconds(seconds)): \(Figures.bytes(rate))/s",
+            "\(Figures.count(alerts.count, "alert")) from \(Set(alerts.map(\.ruleID)).count) of \(engine.programs.count) rules, \(Figures.count(s.lateRows, "late row")), \(Figures.count(s.deadLetters, "dead letter"))",
         ]
         if s.lateRecords > 0 {
             lines.append(
-                "\(Figures.count(s.lateRecords)) records came too late for every window: "
+                "\(Figures.count(s.lateRecords, "record")) came too late for every window: "
                     + (late.map { "they are in \($0)" } ?? "--late FILE keeps them, --lateness waits longer"))
         }
         let held = engine.figures.filter { $0.heldTicks > 0 }
         if !held.isEmpty {
             lines.append("held for want of history (--cold-raise raises): " + held.map(\.name).sorted().joined(separator: "; "))
+        }
+        let silent = engine.figures.filter { $0.skippedTicks > 0 }
+        if !silent.isEmpty {
+            lines.append(
+                "the logs have a hole, in which these rules were evaluated in the first 10,000 ticks only: "
+                    + silent.map(\.name).sorted().joined(separator: "; "))
         }
         let open = engine.figures.filter { $0.incompleteTick != nil }
         if !open.isEmpty {

@@ -22,7 +22,7 @@ struct RulesCommand: ParsableCommand {
         @Flag(help: "Show notes as well.") var notes = false
 
         func run() throws {
-            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog())
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().feeding(inputs: []))
             let errors = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .error }.count }
             let warnings = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .warning }.count }
             if format == .json {
@@ -47,9 +47,12 @@ struct RulesCommand: ParsableCommand {
                     let text = e.rendered(notes: notes)
                     if !text.isEmpty { Terminal.out(text + "\n") }
                 }
-                Terminal.out("\(book.entries.count) rules checked: \(book.refused.count) refused, \(errors) errors, \(warnings) warnings")
+                Terminal.out(
+                    "\(Figures.count(book.entries.count, "rule")) checked: \(book.refused.count) refused, "
+                        + "\(Figures.count(errors, "error")), \(Figures.count(warnings, "warning"))")
             }
             if book.entries.isEmpty { throw fail("no rule found in \(paths.joined(separator: ", "))", ExitStatus.io) }
+            if book.programs.isEmpty, book.isUnreadable { throw ExitStatus.io }
             if errors > 0 || (strict && warnings > 0) { throw ExitStatus.invalid }
         }
     }
@@ -61,7 +64,7 @@ struct RulesCommand: ParsableCommand {
         @Option(help: "table or json.") var format: Format = .table
 
         func run() throws {
-            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog())
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().feeding(inputs: []))
             if format == .json {
                 Terminal.out(
                     JSONText.compact(
@@ -75,6 +78,7 @@ struct RulesCommand: ParsableCommand {
                                     .init("tables", .array((e.program?.tables.sorted() ?? []).map { .string($0) })),
                                 ])
                             })))
+                try end(book)
                 return
             }
             var t = TextTable(["RULE", "STATE", "SEVERITY", "TECHNIQUES", "TABLES", "EVERY", "OVER"])
@@ -87,7 +91,13 @@ struct RulesCommand: ParsableCommand {
                 ])
             }
             Terminal.out(t.render(width: Terminal.width))
-            Terminal.out("\(book.programs.count) loaded, \(book.refused.count) refused")
+            Terminal.out("\(book.programs.count - book.blind.count) loaded, \(book.blind.count) blind, \(book.refused.count) refused")
+            try end(book)
+        }
+
+        private func end(_ book: RuleBook) throws {
+            if book.entries.isEmpty { throw fail("no rule found in \(paths.joined(separator: ", "))", ExitStatus.io) }
+            if book.programs.isEmpty, book.isUnreadable { throw ExitStatus.io }
         }
     }
 }
@@ -102,7 +112,7 @@ extension RulesCommand {
         @Flag(help: "Name every case.") var verbose = false
 
         func run() throws {
-            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog())
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().feeding(inputs: []))
             book.reportRefused()
             let tester = RuleTester(functions: book.functions, catalog: book.catalog)
             var passed = 0
@@ -133,6 +143,7 @@ extension RulesCommand {
             for u in untested { Terminal.out("no tests: \(u)") }
             Terminal.out("\(passed) passed, \(failed) failed")
             if book.entries.isEmpty { throw fail("no rule found in \(paths.joined(separator: ", "))", ExitStatus.io) }
+            if book.programs.isEmpty, book.isUnreadable { throw ExitStatus.io }
             if failed > 0 { throw ExitStatus.invalid }
         }
     }

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Detection
 import Glibc
+import Ingest
 import Logging
 import Matcher
 import Service
@@ -127,6 +129,7 @@ struct Run: ParsableCommand {
             ("strict", strict ? ["true"] : []), ("cold_raise", coldRaise ? ["true"] : []),
             ("fail_on_dead_letter", failOnDeadLetter ? ["true"] : []),
         ]
+        if input == "-", !inputs.isEmpty { throw ConfigurationError("--input - and --inputs exclude each other") }
         for (key, values) in flags where !values.isEmpty {
             if key == "input", values == ["-"] { c.inputs = [] }
             if key == "inputs" { c.readsStandardInput = false }
@@ -139,18 +142,31 @@ struct Run: ParsableCommand {
     func run() throws {
         let c: VedetteConfiguration
         do { c = try settings() } catch { throw fail("\(error)", ExitStatus.usage) }
+        let named = c.inputs.compactMap(\.table)
+        try TableNames.check(named, "inputs")
+        try TableNames.check(c.lateness.keys.filter { $0 != "default" }.sorted(), "lateness")
         let log = VedetteLog.make(level: c.logLevel, format: c.logFormat)
-        let load: @Sendable () throws -> RuleBook = { try RuleBook.load(c.rules, catalog: .init()) }
+        let load: @Sendable () throws -> RuleBook = {
+            try RuleBook.load(c.rules, catalog: WorkspaceCatalog().feeding(inputs: Set(named)))
+        }
         let book: RuleBook
         do { book = try load() } catch { throw fail("\(error)", ExitStatus.io) }
         if checkConfig {
             book.reportRefused()
-            Terminal.out("configuration is valid; \(book.programs.count) rules load, \(book.refused.count) are refused")
+            let names = book.blind.map(\.name).joined(separator: ", ")
+            let blind = names.isEmpty ? "" : "; blind, because no input feeds their tables: \(names)"
+            Terminal.out("configuration is valid; \(book.programs.count) rules load, \(book.refused.count) are refused\(blind)")
+            if book.programs.isEmpty, book.isUnreadable { throw ExitStatus.io }
             if !book.refused.isEmpty { throw ExitStatus.invalid }
             return
         }
         for r in book.refused { log.error("rule is refused", metadata: ["file": "\(r.file)", "reason": "\(r.firstError)"]) }
-        if book.programs.isEmpty { throw fail("no rule could be loaded from \(c.rules.joined(separator: ", "))", ExitStatus.invalid) }
+        for r in book.blind {
+            log.warning(
+                "rule is blind: no input feeds its tables",
+                metadata: ["file": "\(r.file)", "tables": "\(r.program?.tables.sorted().joined(separator: " ") ?? "")"])
+        }
+        if book.programs.isEmpty { throw noRules(book, c.rules) }
         if c.isStrict, !book.refused.isEmpty { throw ExitStatus.invalid }
 
         let outcome: DaemonOutcome

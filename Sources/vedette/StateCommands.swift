@@ -1,5 +1,6 @@
 import ArgumentParser
 import Columnar
+import Rules
 import Service
 import Storage
 
@@ -29,10 +30,14 @@ struct AlertsCommand: ParsableCommand {
         @Option(help: "table or jsonl.") var format: Format = .table
 
         func run() throws {
+            let (from, to) = (try Times.parse(since, "--since"), try Times.parse(until, "--until"))
+            if let severity, !AnalyticsRule.Severity.allCases.contains(where: { $0.rawValue.lowercased() == severity.lowercased() }) {
+                throw fail("--severity: `\(severity)` is not Informational, Low, Medium or High", ExitStatus.usage)
+            }
+            guard limit > 0 else { throw fail("--limit: `\(limit)` is not a whole number above 0", ExitStatus.usage) }
             let store = try state.open()
             let rows: [StateStore.AlertRow]
-            let (from, to) = (try Times.parse(since, "--since"), try Times.parse(until, "--until"))
-            do { rows = try store.alerts(severity: severity, rule: rule, since: from, until: to, limit: max(1, limit)) } catch {
+            do { rows = try store.alerts(severity: severity, rule: rule, since: from, until: to, limit: limit) } catch {
                 throw fail("\(error)", ExitStatus.io)
             }
             if format == .jsonl {
@@ -81,11 +86,12 @@ struct StatusCommand: ParsableCommand {
         let store = try state.open()
         let text: String?
         do { text = try store.status() } catch { throw fail("\(error)", ExitStatus.io) }
-        guard let text, let status = JSONText.parse(text) else {
+        guard let text, let written = JSONText.parse(text) else {
             throw fail("no daemon has written its status to \(state.stateDir) yet", ExitStatus.io)
         }
+        let status = withLastAlerts(written, store)
         if format == .json {
-            Terminal.out(text)
+            Terminal.out(JSONText.compact(status))
             return
         }
         func s(_ d: Dynamic?) -> String {
@@ -143,6 +149,23 @@ struct StatusCommand: ParsableCommand {
             }
             Terminal.out(t.render(width: Terminal.width))
         }
+    }
+
+    /// A rule's last alert outlives the process that raised it: where this one has none, the alert store is asked.
+    private func withLastAlerts(_ status: Dynamic, _ store: StateStore) -> Dynamic {
+        guard case .object(let members) = status else { return status }
+        return .object(
+            members.map { m in
+                guard m.key == "rules", case .array(let rules) = m.value else { return m }
+                return .init("rules", .array(rules.map { withLastAlert($0, store) }))
+            })
+    }
+
+    private func withLastAlert(_ rule: Dynamic, _ store: StateStore) -> Dynamic {
+        guard case .object(let members) = rule, case .string(let id)? = rule["id"], case .null? = rule["last_alert"],
+            let last = try? store.alerts(rule: id, limit: 1).first
+        else { return rule }
+        return .object(members.map { $0.key == "last_alert" ? .init("last_alert", .string(KustoTime.isoString(last.endTime))) : $0 })
     }
 }
 

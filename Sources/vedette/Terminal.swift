@@ -1,3 +1,4 @@
+import ArgumentParser
 import Columnar
 import Glibc
 
@@ -7,7 +8,7 @@ enum Terminal {
     static let isErrorTerminal = isatty(STDERR_FILENO) == 1
 
     /// Colour only on a terminal, and never when NO_COLOR is set.
-    static let usesColor = isOutputTerminal && getenv("NO_COLOR") == nil && String(cString: getenv("TERM") ?? strdup("dumb")) != "dumb"
+    static let usesColor = isOutputTerminal && getenv("NO_COLOR") == nil && (getenv("TERM").map { String(cString: $0) } ?? "dumb") != "dumb"
 
     /// Columns of the terminal; 160 in a pipe.
     static var width: Int {
@@ -19,7 +20,7 @@ enum Terminal {
     static func out(_ text: String, terminator: String = "\n") { write(STDOUT_FILENO, text + terminator) }
     static func err(_ text: String, terminator: String = "\n") { write(STDERR_FILENO, text + terminator) }
 
-    /// Writes everything; a reader that went away (broken pipe) ends the program quietly.
+    /// Writes everything; a reader that went away (broken pipe) ends the program quietly, a full disk with a message.
     private static func write(_ descriptor: Int32, _ text: String) {
         let bytes = Array(text.utf8)
         var done = 0
@@ -28,7 +29,15 @@ enum Terminal {
             if n < 0 {
                 if errno == EINTR { continue }
                 if errno == EPIPE { Glibc.exit(0) }
-                return
+                if descriptor == STDERR_FILENO { return }
+                if errno == EAGAIN {
+                    // A terminal or pipe that somebody else made non-blocking.
+                    var p = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    poll(&p, 1, -1)
+                    continue
+                }
+                err("vedette: standard output: \(String(cString: strerror(errno)))")
+                Glibc.exit(ExitStatus.io.rawValue)
             }
             done += n
         }
@@ -112,6 +121,9 @@ enum Figures {
         }
         return (n < 0 ? "-" : "") + out
     }
+
+    /// `1 file`, `12,345 files`.
+    static func count(_ n: Int, _ noun: String) -> String { "\(count(n)) \(noun)\(n == 1 ? "" : "s")" }
 
     static func seconds(_ s: Double) -> String {
         if s < 60 { return "\(round(s * 10) / 10) s" }

@@ -1,5 +1,9 @@
 import ArgumentParser
 import Glibc
+import KQL
+import Rules
+import Service
+import Tables
 
 /// The exit codes of every command.
 enum ExitStatus {
@@ -64,4 +68,21 @@ struct Vedette: ParsableCommand {
 func fail(_ message: String, _ code: ExitCode) -> ExitCode {
     Terminal.err("vedette: \(message)")
     return code
+}
+
+/// That no rule of the paths can run: because they cannot be read, or because they are wrong.
+func noRules(_ book: RuleBook, _ paths: [String]) -> ExitCode {
+    fail("no rule could be loaded from \(paths.joined(separator: ", "))", book.isUnreadable ? ExitStatus.io : ExitStatus.invalid)
+}
+
+/// Tables that records are said to be rows of.
+enum TableNames {
+    /// Rules read known and custom tables only: another name is a slip.
+    static func check(_ names: [String], _ origin: String) throws {
+        let catalog = WorkspaceCatalog()
+        for name in names where catalog.table(name) == nil && !WorkspaceCatalog.isOpenName(name) {
+            let hint = Suggestions.nearest(name, in: catalog.tableNames).map { "did you mean `\($0)`?" } ?? "custom tables end in `_CL`"
+            throw fail("\(origin): there is no table `\(name)`; \(hint)", ExitStatus.usage)
+        }
+    }
 }

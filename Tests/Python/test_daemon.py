@@ -609,6 +609,18 @@ class Stops(DaemonCase):
         self.finish()
         self.assertEqual(len(stored(self.state)), 2)
 
+    def test_record_without_a_time_after_a_restart(self):
+        """It has the time of the record before it, not the highest that the file has reached."""
+        quiet = support.activity(support.START + support.timedelta(hours=9), "Microsoft.Compute/disks/read", "zoe@contoso.example", 1)
+        timeless = self.lock_removed(7)
+        del timeless["time"]
+        log = self.write("logs/a.log", json_lines([self.lock_removed(40), quiet]))
+        self.finish()
+        append(log, json_lines([timeless]))
+        self.finish()
+        moments = sorted(a["start_time"][:16] for a in stored(self.state))
+        self.assertEqual(moments, ["2026-03-02T17:00", "2026-03-02T17:40"])
+
     def test_unfinished_last_record_of_standard_input(self):
         cut = json_lines([self.lock_removed(40)])[:300]
         for data in (json_lines([self.lock_removed(0)]) + cut, gzip.compress(json_lines([self.lock_removed(0)]) + cut)):

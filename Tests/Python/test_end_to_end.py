@@ -9,9 +9,10 @@ import os
 import re
 import subprocess
 import unittest
+from datetime import datetime, timedelta, timezone
 
 import support
-from support import DAY, EVENT_RULE, RULES, SAMPLES, TEST_RULES, Case, json_lines, lines, tail, text, vedette
+from support import DAY, EVENT_RULE, RULES, SAMPLES, START, TEST_RULES, Case, json_lines, lines, tail, text, vedette
 
 GRANT_RULE = "0b15bcb1-019b-4b47-b873-28dff5789ebd"
 SHAPES = {"diagnostic setting": support.grant_exported, "Event Hub": support.grant_event_hub, "REST": support.grant_rest}
@@ -345,6 +346,27 @@ class Replay(Case):
     def test_parity_mode(self):
         alerts = self.replay("--rules", self.rules, "--mode", "parity", "-", stdin=json_lines(self.records))
         self.assertGreater(len(alerts), 5)
+
+    def test_a_wrong_clock_does_not_cost_decades_of_ticks(self):
+        """One record of 2001 and one of 2099 beside two of today: a rule about absence ends in seconds and says what it left out."""
+        body = support.rule(7, "Silence", 'AzureActivity | where OperationNameValue endswith "disks/delete"', ("5m", "5m"), grouping="SingleAlert")
+        body = body.replace("triggerOperator: gt", "triggerOperator: lt").replace("triggerThreshold: 0", "triggerThreshold: 1")
+        rule = self.write("silence/silence.yaml", body)
+        moments = [
+            datetime(2001, 1, 1, tzinfo=timezone.utc),
+            START,
+            START + timedelta(minutes=30),
+            datetime(2099, 1, 1, tzinfo=timezone.utc),
+        ]
+        records = [support.activity(m, "MICROSOFT.COMPUTE/DISKS/DELETE", "eve@contoso.example", n) for n, m in enumerate(moments)]
+        done = vedette("replay", "--rules", rule, "-", stdin=json_lines(records), timeout=30)
+        self.assertExit(done, 0)
+        said = (done.stdout + done.stderr).decode()
+        self.assertIn("the logs have a hole", said)
+        self.assertIn("records were ahead", said)
+        alerts = self.replay("--rules", rule, "-", stdin=json_lines(records), timeout=30)
+        # The silence between the two records of today is no hole.
+        self.assertIn("2026-03-02T08:10:00.0000000Z", [a["window"]["first_tick"] for a in alerts])
 
     def test_threshold_and_join_count_what_python_counts(self):
         deletes = collections.Counter()

@@ -12,7 +12,7 @@ import Testing
         StreamRecord(
             id: id, path: "/l/" + id, device: .max, inode: 1 << 63,
             resume: ResumePoint(rawOffset: raw, inflated: raw & 0xFFFF, bytes: [1, 0, 255]),
-            records: records, deadLetters: 1, watermark: 77, isFinished: false, headHash: "ab-cd", headLength: 9)
+            records: records, deadLetters: 1, watermark: 77, lastTime: 78, isFinished: false, headHash: "ab-cd", headLength: 9)
     }
 
     @Test func everythingComesBack() throws {
