@@ -287,6 +287,7 @@ func unwrapped(_ value: Value, against other: ScalarType = .dynamic) -> Value {
     case .string(let s):
         switch other {
         case .datetime, .timespan, .guid: return convertValue(.string(s), to: other)
+        case .int, .long, .real: return specialReal(s).map(Value.real) ?? .string(s)
         default: return .string(s)
         }
     case .array, .object: return value

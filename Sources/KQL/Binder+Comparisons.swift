@@ -236,12 +236,13 @@ extension BindingSession {
             return true
         case .query: return true
         case .name(let n):
-            if scope.row?.column(n.text) != nil { return false }
+            let isColumn = scope.row?.column(n.text) != nil
             switch scope.env?.lookup(n.text) {
+            // A list that stands alone and names rows means the rows, even beside a column of this name.
             case .tabular?, .shared?: return true
-            case .function?: return isTabular(e, scope.env)
+            case .function?: return !isColumn && isTabular(e, scope.env)
             case .scalar?, .marker?, .failed?: return false
-            case nil: return schemas.table(n.text) != nil
+            case nil: return !isColumn && schemas.table(n.text) != nil
             }
         case .call: return isTabular(e, scope.env)
         default: return false

@@ -261,7 +261,8 @@ extension BindingSession {
             let e = tupleItem(call, i, result.type, value.range)
             if i < names.count {
                 p.add(column(names[i].text, e.type), e, replacing: style == .extend, declared: true)
-            } else if style != .print || names.isEmpty {
+            } else if style == .project || names.isEmpty {
+                // Kusto's documentation: `project` adds the results that are left under their own names, `extend` and `print` do not.
                 p.add(column(result.name, e.type), e)
             }
         }

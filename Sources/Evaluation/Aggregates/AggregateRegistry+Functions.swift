@@ -173,7 +173,7 @@ extension AggregateRegistry {
                 "Percentiles of values that stand for several."
             ) { try PercentileAccumulator($0, shape: .columns, weighted: true) },
             AggregateFunction(
-                "percentilesw_array", [value, weight, rank], variadic: true, .type(.dynamic), .prefixed("percentiles"),
+                "percentilesw_array", [value, weight, rank], variadic: true, .type(.dynamic), .prefixed("percentile"),
                 "Percentiles of values that stand for several, as an array."
             ) { try PercentileAccumulator($0, shape: .array, weighted: true) },
         ]

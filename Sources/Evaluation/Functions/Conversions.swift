@@ -70,8 +70,20 @@ func convertDynamic(_ d: Dynamic, to type: ScalarType) -> Value {
     case .real(let v):
         if type == .string { return .string(dynamicText(d)) }
         return convertValue(.real(v), to: type)
-    case .string(let s): return convertValue(.string(s), to: type)
+    case .string(let s):
+        if type == .real, let v = specialReal(s) { return .real(v) }
+        return convertValue(.string(s), to: type)
     case .array, .object: return type == .string ? .string(JSONText.compact(d)) : .missing(type)
+    }
+}
+
+/// The reals that JSON has no numbers for and holds as texts.
+func specialReal(_ s: String) -> Double? {
+    switch s {
+    case "Infinity": .infinity
+    case "-Infinity": -.infinity
+    case "NaN": .nan
+    default: nil
     }
 }
 

@@ -38,7 +38,7 @@ public struct ScalarFunction: Sendable {
     /// Parameters are written `name:kind`, `?` after the kind for optional ones, `...` at the end where the last repeats.
     init(
         _ name: String, _ parameters: String, _ result: ResultRule, aliases: [String] = [], deterministic: Bool = true,
-        rowLocal: Bool = true, _ summary: String, _ example: String, _ kernel: Kernel
+        rowLocal: Bool = true, tuple: [SchemaColumn] = [], _ summary: String, _ example: String, _ kernel: Kernel
     ) {
         var parsed: [SignatureParameter] = []
         var variadic = false
@@ -55,7 +55,7 @@ public struct ScalarFunction: Sendable {
         }
         signature = ScalarSignature(
             name: name, parameters: parsed, isVariadic: variadic, result: result, isDeterministic: deterministic,
-            isRowLocal: rowLocal)
+            isRowLocal: rowLocal, tuple: tuple)
         self.aliases = aliases
         self.summary = summary
         self.example = example
@@ -103,7 +103,8 @@ public struct FunctionRegistry: FunctionCatalog {
             Functions.conversion, Functions.conditional, Functions.strings, Functions.regex, Functions.encoding, Functions.parsing,
             Functions.math, Functions.bits,
             Functions.dates, Functions.dateParts, Functions.arrays, Functions.sets, Functions.bags, Functions.network, Functions.hashing,
-            Functions.units, Functions.rows,
+            Functions.units, Functions.rows, Functions.seriesElements, Functions.seriesProducts, Functions.seriesFilters,
+            Functions.seriesFits, Functions.seriesPatterns,
         ].flatMap { $0 }
         var table: [String: ScalarFunction] = [:]
         for f in all {

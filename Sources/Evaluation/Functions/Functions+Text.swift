@@ -146,13 +146,16 @@ extension Functions {
         guard length >= -1, occurrence >= 1 else { return nil }
         if start < 0 { start = max(0, Int64(source.count) &+ start) }
         if start > Int64(source.count) { return -1 }
-        let end = length < 0 ? Int64(source.count) : min(Int64(source.count), start &+ length)
+        // The length is counted anew behind each occurrence: so Kusto finds the second "cde" of "abcdefgabcdefg" within 10 from 1.
+        func end(_ from: Int) -> Int { length < 0 ? source.count : Int(min(Int64(source.count), Int64(from) &+ min(length, 1 << 40))) }
         var seen: Int64 = 0
         var at = Int(clamping: start)
-        while at + needle.count <= Int(end) {
+        var limit = end(at)
+        while at + needle.count <= limit {
             if source[at..<(at + needle.count)].elementsEqual(needle) {
                 seen += 1
                 if seen == occurrence { return Int64(at) }
+                limit = end(at + 1)
             }
             at += 1
         }

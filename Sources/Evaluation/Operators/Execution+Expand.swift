@@ -114,6 +114,7 @@ extension Execution {
             return v.isFinite ? Int64(exactly: v.rounded(.towardZero)).map(Value.long) ?? .null(.long) : .null(.long)
         case (.real, .long(let v)): return .real(Double(v))
         case (.real, .real(let v)): return .real(v)
+        case (.real, .string(let s)): return specialReal(s).map(Value.real) ?? .null(.real)
         case (.decimal, .long(let v)): return .decimal(Decimal128(v))
         case (.decimal, .real(let v)): return Decimal128(v).map(Value.decimal) ?? .null(.decimal)
         case (.datetime, .string(let s)), (.timespan, .string(let s)), (.guid, .string(let s)):
