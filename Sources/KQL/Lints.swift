@@ -107,7 +107,8 @@ public struct Lints {
             guard let table = bareTable(side) else { continue }
             warn(
                 .unboundedJoin,
-                "every row of `\(table.name)` is held and compared: no condition, summarize or distinct stands before the join", table.range, mend: "filter it, or keep one row a key with summarize or distinct, before the join")
+                "every row of `\(table.name)` is held and compared: no condition, summarize or distinct stands before the join",
+                table.range, mend: "filter it, or keep one row a key with summarize or distinct, before the join")
         }
     }
 
