@@ -190,6 +190,7 @@ public struct RuleCompiler: Sendable {
         do {
             let program = try RuleProgram(rule: rule, plan: plan, nextColumnID: bound.nextColumnID, functions: functions)
             for leg in program.split.legs { try RuleSet.check(leg) }
+            diagnostics += Lints.findings(plan, use: .rule(period: rule.queryPeriod))
             return (program, diagnostics)
         } catch {
             diagnostics.append(Diagnostic(.error, "VK0300", "\(error)", at: (error as? EvaluationError)?.range ?? plan.range))

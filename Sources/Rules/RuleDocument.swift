@@ -11,14 +11,20 @@ public struct RuleFinding: Sendable, Hashable {
     public let line: Int
     public let column: Int
     public let mend: String?
+    /// Line and column behind the last character that is meant; nil where only the start is known.
+    public let end: SourceText.Position?
 
-    public init(_ severity: Diagnostic.Severity, _ code: String, _ message: String, line: Int, column: Int, mend: String? = nil) {
+    public init(
+        _ severity: Diagnostic.Severity, _ code: String, _ message: String, line: Int, column: Int, mend: String? = nil,
+        end: SourceText.Position? = nil
+    ) {
         self.severity = severity
         self.code = code
         self.message = message
         self.line = line
         self.column = column
         self.mend = mend
+        self.end = end
     }
 }
 

@@ -22,6 +22,8 @@ public enum RuleLoader {
 
     /// Every rule in `paths` (files; folders are searched for `*.yaml` and `*.yml` without `*.test.yaml`), sorted by path. A document that is
     /// no rule at all (it has neither `query` nor `id`) is passed over inside folders.
+    ///
+    /// Files are read by all cores; the result does not depend on it.
     public static func load(_ paths: [String]) -> [LoadedRule] {
         var files: [(path: String, explicit: Bool)] = []
         var out: [LoadedRule] = []
@@ -35,8 +37,10 @@ public enum RuleLoader {
         }
         var seen: Set<String> = []
         var ids: [String: String] = [:]
-        for f in files.sorted(by: { $0.path < $1.path }) where seen.insert(f.path).inserted {
-            for loaded in read(f.path, explicit: f.explicit) {
+        let distinct = files.sorted(by: { $0.path < $1.path }).filter { seen.insert($0.path).inserted }
+        let documents = Concurrently.map(distinct) { read($0.path, explicit: $0.explicit) }
+        for (f, all) in zip(distinct, documents) {
+            for loaded in all {
                 if let rule = loaded.rule {
                     let key = rule.id.lowercased()
                     if let other = ids[key] {

@@ -19,7 +19,8 @@ enum YAMLText {
         if let problem = guardian.run() { throw problem }
         var nodes: [Node] = []
         do {
-            let parser = try Yams.Parser(yaml: text)
+            // Scalars are read as text, so their types need not be guessed: that is a regular expression a scalar.
+            let parser = try Yams.Parser(yaml: text, resolver: .basic, encoding: .utf8)
             while let node = try parser.nextRoot() { nodes.append(node) }
         } catch let e as YamlError {
             throw problem(e)

@@ -32,7 +32,9 @@ public struct RuleBook: Sendable {
                     let source = lines.text(ofLine: f.line)
                     let gutter = String(f.line)
                     out += "\n \(gutter) | \(source)\n \(String(repeating: " ", count: gutter.count)) | "
-                    out += String(source.prefix(max(0, f.column - 1)).map { $0 == "\t" ? "\t" : " " }) + "^"
+                    out += String(source.prefix(max(0, f.column - 1)).map { $0 == "\t" ? "\t" : " " })
+                    let last = f.end.map { $0.line == f.line ? $0.column : source.count + 1 } ?? 0
+                    out += String(repeating: "^", count: max(1, min(last, source.count + 1) - f.column))
                 }
                 if let mend = f.mend { out += "\n   = help: \(mend)" }
                 return out
@@ -55,7 +57,7 @@ public struct RuleBook: Sendable {
     public static func load(_ paths: [String], catalog: WorkspaceCatalog) throws -> RuleBook {
         let functions = FunctionRegistry.standard
         let compiler = RuleCompiler(functions: functions, schemas: catalog)
-        let entries = RuleLoader.load(paths).map { loaded -> Entry in
+        let entries = Concurrently.map(RuleLoader.load(paths)) { loaded -> Entry in
             guard let rule = loaded.rule else {
                 // All errors of a rule are told at once, those of its query too.
                 let query = loaded.draft.map { draft in compiler.compile(draft).1.map { place($0, draft) } } ?? []
@@ -87,10 +89,14 @@ public struct RuleBook: Sendable {
 
     /// A query's diagnostic in the coordinates of the file that holds the query as a block.
     private static func place(_ d: Diagnostic, _ rule: AnalyticsRule) -> RuleFinding {
-        let position = SourceText(rule.query).position(at: d.range.lower)
+        let text = SourceText(rule.query)
+        func inFile(_ offset: Int) -> SourceText.Position {
+            let p = text.position(at: offset)
+            return SourceText.Position(line: rule.queryLine + p.line - 1, column: rule.queryColumn + p.column - 1)
+        }
+        let start = inFile(d.range.lower)
         return RuleFinding(
-            d.severity, d.code, d.message, line: rule.queryLine + position.line - 1,
-            column: rule.queryColumn + position.column - 1, mend: d.mend)
+            d.severity, d.code, d.message, line: start.line, column: start.column, mend: d.mend, end: inFile(d.range.upper))
     }
 
     /// Tells standard error which rules are refused and why.

@@ -15,9 +15,9 @@ struct RulesCommand: ParsableCommand {
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Says everything that is wrong with rules: file, line, column, cause, mend.")
-        enum Format: String, ExpressibleByArgument, CaseIterable { case text, json }
+        enum Format: String, ExpressibleByArgument, CaseIterable { case text, json, sarif }
         @Argument(help: "Rule files or folders.") var paths: [String]
-        @Option(help: "text or json.") var format: Format = .text
+        @Option(help: "text, json, or sarif (for code scanning in CI).") var format: Format = .text
         @Flag(help: "Warnings fail too.") var strict = false
         @Flag(help: "Show notes as well.") var notes = false
 
@@ -25,7 +25,9 @@ struct RulesCommand: ParsableCommand {
             let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().feeding(inputs: []))
             let errors = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .error }.count }
             let warnings = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .warning }.count }
-            if format == .json {
+            if format == .sarif {
+                Terminal.out(JSONText.compact(SarifReport.log(book, notes: notes)))
+            } else if format == .json {
                 let list: [Dynamic] = book.entries.flatMap { e in
                     e.findings.filter { notes || $0.severity != .note }.map { f in
                         .object([
@@ -33,6 +35,8 @@ struct RulesCommand: ParsableCommand {
                             .init("column", .long(Int64(f.column))), .init("severity", .string(f.severity.rawValue)),
                             .init("code", .string(f.code)), .init("message", .string(f.message)),
                             .init("mend", f.mend.map { .string($0) } ?? .null),
+                            .init("end_line", f.end.map { .long(Int64($0.line)) } ?? .null),
+                            .init("end_column", f.end.map { .long(Int64($0.column)) } ?? .null),
                         ])
                     }
                 }
