@@ -149,9 +149,9 @@ extension BindingSession {
     // MARK: Partition
 
     /// The names of a partition's body that is a whole query: the key is a value there, `custom("partition-key")`, the current one.
-    private func keyEnvironment(_ by: Expr, _ key: BoundExpr, _ scope: Scope) -> Environment? {
+    private func keyEnvironment(_ by: Expr, _ key: BoundExpr, _ scope: Scope, _ id: ColumnID) -> Environment? {
         guard let name = resultName(by, scope) else { return scope.env }
-        let current = Plan(.custom(name: "partition-key", inputs: [], arguments: [], options: [:]), columns: [column(name, key.type)], range: by.range)
+        let current = Plan(.custom(name: "partition-key", inputs: [], arguments: [], options: ["id": .long(Int64(id))]), columns: [column(name, key.type)], range: by.range)
         return Environment(name, .scalar(BoundExpr(.scalarQuery(current), key.type, by.range), row: nil), parent: scope.env)
     }
 
@@ -170,10 +170,12 @@ extension BindingSession {
         }
         if input.isUnknown { return input }
         guard case .query(let q) = body.kind, case .input = q.source else {
-            guard let r = bindTabular(body, keyEnvironment(by, key, scope)), !r.isUnknown else { return unknownRelation(op.range) }
+            let id = column("$key", key.type).id
+            guard let r = bindTabular(body, keyEnvironment(by, key, scope, id)), !r.isUnknown else { return unknownRelation(op.range) }
             return Relation(
                 plan: Plan(
-                    .custom(name: "partition", inputs: [input.plan, r.plan], arguments: [key], options: [:]), columns: r.columns,
+                    .custom(name: "partition", inputs: [input.plan, r.plan], arguments: [key], options: ["id": .long(Int64(id))]),
+                    columns: r.columns,
                     range: op.range), open: r.open)
         }
         var inner = input.with(Plan(.subquerySource, columns: input.columns, range: op.range))

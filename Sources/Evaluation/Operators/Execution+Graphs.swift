@@ -174,7 +174,7 @@ extension Execution {
             return try withoutActuallyEscaping(emit) { emit in
                 let sink = GraphSink(request, limits: limits, keys: options.keys, lineage: options.lineage, batchRows: options.batchRows, emit)
                 if name == "graph-shortest-paths" {
-                    var search = ShortestPaths(request, sink)
+                    var search = try ShortestPaths(request, sink)
                     try search.run()
                 } else {
                     var search = PatternSearch(request, sink)
