@@ -152,7 +152,11 @@ extension BindingSession {
         guard case .call(let name, _) = item.kind, name.text.hasPrefix("node_"), scope.env?.lookup(name.text) == nil else {
             return addItem(item, i, into: &p, scope, .project)
         }
-        if let e = bind(item, scope) { p.add(column(name.text, for: e), e) } else { p.add(poison(name.text), constant(.null(.dynamic), item.range)) }
+        if let e = bind(item, scope) {
+            p.add(column(name.text, for: e), e)
+        } else {
+            p.add(poison(name.text), constant(.null(.dynamic), item.range))
+        }
     }
 
     // MARK: Settings
@@ -357,7 +361,9 @@ extension BindingSession {
 
     /// A property `variable.name` in a pattern; `.some(nil)` where it was reported, nil if `base` is no variable.
     func graphMember(_ base: Expr, _ name: Name, _ range: SourceRange, _ scope: Scope) -> BoundExpr?? {
-        guard case .name(let v) = base.kind, case .pattern(let g)? = scope.row?.graph, let variable = g.variables[v.text] else { return nil }
+        guard case .name(let v) = base.kind, case .pattern(let g)? = scope.row?.graph, let variable = g.variables[v.text] else {
+            return nil
+        }
         let isNode: Bool
         if case .node = variable { isNode = true } else { isNode = false }
         let columns = isNode ? g.shape.nodes(g.graph.plan) : g.shape.edges(g.graph.plan)
@@ -393,7 +399,8 @@ extension BindingSession {
             return .some(nil)
         case .elements(let g, _)? where g.variables[n.text] != nil && scope.row?.column(n.text) == nil:
             error(
-                .graphPattern, "`\(n.text)` is an element of the pattern; only properties of the path's own elements can be used here", range)
+                .graphPattern, "`\(n.text)` is an element of the pattern; only properties of the path's own elements can be used here",
+                range)
             return .some(nil)
         default: return nil
         }
@@ -466,7 +473,9 @@ extension BindingSession {
     }
 
     /// `map`, `all` and `any` over the edges or the inner nodes of a path.
-    private func overPath(_ function: String, _ over: Expr, _ body: Expr, _ range: SourceRange, _ g: GraphScope, _ scope: Scope) -> BoundExpr? {
+    private func overPath(_ function: String, _ over: Expr, _ body: Expr, _ range: SourceRange, _ g: GraphScope, _ scope: Scope)
+        -> BoundExpr?
+    {
         var path = over
         var nodes = false
         if case .call(let n, let args) = over.kind, n.text == "inner_nodes", args.count == 1 { (path, nodes) = (args[0], true) }

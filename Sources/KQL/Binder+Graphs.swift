@@ -160,7 +160,8 @@ extension BindingSession {
                 if let known = columns.firstIndex(where: { $0.name == c.name }) {
                     guard columns[known].type == c.type else {
                         error(
-                            .joinKeyTypes, "property `\(c.name)` has type \(columns[known].type.rawValue) in one table of nodes and "
+                            .joinKeyTypes,
+                            "property `\(c.name)` has type \(columns[known].type.rawValue) in one table of nodes and "
                                 + "\(c.type.rawValue) in another", clause.nodes[t].table.range, mend: "convert or rename it")
                         return nil
                     }

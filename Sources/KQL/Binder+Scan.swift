@@ -44,7 +44,8 @@ extension BindingSession {
             return unknownRelation(op.range)
         }
         if let e = op.parameter("with_step_name") {
-            error(.unsupportedOption, "`with_step_name` is not supported", e.range, mend: "declare a column and assign the name in each step")
+            error(
+                .unsupportedOption, "`with_step_name` is not supported", e.range, mend: "declare a column and assign the name in each step")
             return unknownRelation(op.range)
         }
         if !clause.orderBy.isEmpty {
@@ -58,7 +59,9 @@ extension BindingSession {
                 mend: "put `| sort by ...` before it")
             return unknownRelation(op.range)
         }
-        guard let declared = declaredColumns(clause, input, scope), let steps = stepNumbers(clause) else { return unknownRelation(op.range) }
+        guard let declared = declaredColumns(clause, input, scope), let steps = stepNumbers(clause) else {
+            return unknownRelation(op.range)
+        }
         let state = ScanScope(steps: steps, columns: input.columns, declared: declared)
         let stepRow = row(input)
         stepRow.scan = state

@@ -151,7 +151,9 @@ extension BindingSession {
     /// The names of a partition's body that is a whole query: the key is a value there, `custom("partition-key")`, the current one.
     private func keyEnvironment(_ by: Expr, _ key: BoundExpr, _ scope: Scope, _ id: ColumnID) -> Environment? {
         guard let name = resultName(by, scope) else { return scope.env }
-        let current = Plan(.custom(name: "partition-key", inputs: [], arguments: [], options: ["id": .long(Int64(id))]), columns: [column(name, key.type)], range: by.range)
+        let current = Plan(
+            .custom(name: "partition-key", inputs: [], arguments: [], options: ["id": .long(Int64(id))]), columns: [column(name, key.type)],
+            range: by.range)
         return Environment(name, .scalar(BoundExpr(.scalarQuery(current), key.type, by.range), row: nil), parent: scope.env)
     }
 

@@ -7,6 +7,10 @@ import KQL
 
 private typealias Places = [Double]
 
+// For the examples.
+private let aLine = #"dynamic({"type":"LineString","coordinates":[[0,0],[0,2]]})"#
+private let aPolygon = #"dynamic({"type":"Polygon","coordinates":[[[0,0],[3,0],[0,3],[0,0]]]})"#
+
 /// Coordinates of arguments in a row; nil if one is off the Earth.
 private func places(_ a: [Value], _ first: Int, _ count: Int) -> Places? {
     var out: Places = []
@@ -125,7 +129,7 @@ extension Functions {
     static let geoPoints: [ScalarFunction] = [
         plain(
             "geo_distance_2points", "lng1:numeric lat1:numeric lng2:numeric lat2:numeric", .real,
-            "The shortest distance of two places on Earth, in metres.", "geo_distance_2points(0, 0, 0, 1) == 111194.92664455873"
+            "The shortest distance of two places on Earth, in metres.", "round(geo_distance_2points(0, 0, 0, 1)) == 111195.0"
         ) { a in places(a, 0, 2).flatMap { finite(vk_geo_distance($0[0], $0[1], $0[2], $0[3])) } },
         plain(
             "geo_azimuth", "lng1:numeric lat1:numeric lng2:numeric lat2:numeric", .real,
@@ -189,7 +193,7 @@ extension Functions {
     private static func closest(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
         geo(
             name, "lng:numeric lat:numeric \(what):dynamic", .dynamic, [2: wanted], "The place of a \(what) that is nearest to another.",
-            "\(name)(1, 1, ...)"
+            "\(name)(1, 1, \(wanted == .line ? aLine : aPolygon))"
         ) { a, s in
             guard let p = places(a, 0, 1), let g = s.get(a, 2) else { return nil }
             return point {
@@ -217,7 +221,7 @@ extension Functions {
         widen("geo_polygon_buffer", "polygon", .polygon), widen("geo_line_buffer", "line", .line),
         geo(
             "geo_line_interpolate_point", "line:dynamic fraction:numeric", .dynamic, [0: .line],
-            "The place at a fraction of a line's length.", "geo_line_interpolate_point(dynamic({\"type\":\"LineString\",...}), 0.5)"
+            "The place at a fraction of a line's length.", "geo_line_interpolate_point(\(aLine), 0.5)"
         ) { a, s in
             let fraction = real(a, 1)
             guard (0...1).contains(fraction), isSingle(a, 0), let g = s.get(a, 0) else { return nil }
@@ -226,7 +230,7 @@ extension Functions {
         geo(
             "geo_line_locate_point", "line:dynamic lng:numeric lat:numeric", .real, [0: .line],
             "The fraction of a line's length at which it is nearest to a place.",
-            "geo_line_locate_point(dynamic({\"type\":\"LineString\",...}), 1, 1)"
+            "geo_line_locate_point(\(aLine), 1, 1)"
         ) { a, s in
             guard let p = places(a, 1, 1), isSingle(a, 0), let g = s.get(a, 0) else { return nil }
             var fraction = 0.0
@@ -234,15 +238,15 @@ extension Functions {
         },
         plain(
             "geo_union_polygons_array", "polygons:dynamic", .dynamic, "The union of an array of polygons.",
-            "geo_union_polygons_array(pack_array(...))"
+            "geo_union_polygons_array(pack_array(\(aPolygon)))"
         ) { a in all(a, .polygon).flatMap { union($0) }.map { .dynamic($0.json()) } },
         plain(
-            "geo_union_lines_array", "lines:dynamic", .dynamic, "The union of an array of lines.", "geo_union_lines_array(pack_array(...))"
+            "geo_union_lines_array", "lines:dynamic", .dynamic, "The union of an array of lines.", "geo_union_lines_array(pack_array(\(aLine)))"
         ) { a in all(a, .line).flatMap { union($0) }.map { .dynamic($0.json()) } },
         plain(
             "geo_simplify_polygons_array", "polygons:dynamic tolerance:numeric?", .dynamic,
             "The union of an array of polygons without vertices that matter less than the tolerance in metres.",
-            "geo_simplify_polygons_array(pack_array(...), 20)"
+            "geo_simplify_polygons_array(pack_array(\(aPolygon)), 20)"
         ) { a in
             guard let t = tolerance(a, 1, 0...7_800_000), let whole = all(a, .polygon).flatMap({ union($0) }) else { return nil }
             return json(vk_geo_simplify(whole.handle, t))
@@ -259,13 +263,13 @@ extension Functions {
     private static func measure(
         _ name: String, _ what: String, _ wanted: Wanted, _ summary: String, _ body: @escaping @Sendable (OpaquePointer) -> Double
     ) -> ScalarFunction {
-        geo(name, "\(what):dynamic", .real, [0: wanted], summary, "\(name)(...)") { a, s in
+        geo(name, "\(what):dynamic", .real, [0: wanted], summary, "\(name)(\(wanted == .line ? aLine : aPolygon))") { a, s in
             s.get(a, 0).flatMap { g in withExtendedLifetime(g) { finite(body(g.handle)) } }
         }
     }
 
     private static func centroid(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
-        geo(name, "\(what):dynamic", .dynamic, [0: wanted], "The centre of mass of a \(what).", "\(name)(...)") { a, s in
+        geo(name, "\(what):dynamic", .dynamic, [0: wanted], "The centre of mass of a \(what).", "\(name)(\(wanted == .line ? aLine : aPolygon))") { a, s in
             s.get(a, 0).flatMap { g in point { vk_geo_centroid(g.handle, $0) } }
         }
     }
@@ -273,7 +277,7 @@ extension Functions {
     private static func densify(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
         plain(
             name, "\(what):dynamic tolerance:numeric?", .dynamic,
-            "A \(what) whose straight edges on a map are followed by geodesics within a tolerance in metres.", "\(name)(..., 100)"
+            "A \(what) whose straight edges on a map are followed by geodesics within a tolerance in metres.", "\(name)(\(wanted == .line ? aLine : aPolygon), 100)"
         ) { a in
             guard let t = tolerance(a, 1, 0.1...10_000), let s = shape(a[0], wanted), Geometry.checked(s) != nil else { return nil }
             return json(s.withKernelShape { vk_geo_densify($0, t) })
@@ -283,7 +287,7 @@ extension Functions {
     private static func simplify(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
         geo(
             name, "\(what):dynamic tolerance:numeric?", .dynamic, [0: wanted],
-            "A \(what) without vertices that matter less than the tolerance in metres.", "\(name)(..., 20)"
+            "A \(what) without vertices that matter less than the tolerance in metres.", "\(name)(\(wanted == .line ? aLine : aPolygon), 20)"
         ) { a, s in
             guard let t = tolerance(a, 1, 0...7_800_000), let g = s.get(a, 0) else { return nil }
             return json(vk_geo_simplify(g.handle, t))
@@ -293,25 +297,27 @@ extension Functions {
     private static func widen(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
         geo(
             name, "\(what):dynamic radius:numeric tolerance:numeric?", .dynamic, [0: wanted],
-            "The polygon of what lies within so many metres of a \(what).", "\(name)(..., 1000)"
+            "The polygon of what lies within so many metres of a \(what).", "\(name)(\(wanted == .line ? aLine : aPolygon), 1000)"
         ) { a, s in s.get(a, 0).flatMap { buffer($0, a, 1) } }
     }
 
     private static func names(_ x: Wanted, _ y: Wanted) -> String {
-        if case .line = x { if case .line = y { "line1:dynamic line2:dynamic" } else { "line:dynamic polygon:dynamic" } } else {
+        if case .line = x {
+            if case .line = y { "line1:dynamic line2:dynamic" } else { "line:dynamic polygon:dynamic" }
+        } else {
             "polygon1:dynamic polygon2:dynamic"
         }
     }
 
     private static func pair(_ name: String, _ x: Wanted, _ y: Wanted) -> ScalarFunction {
-        geo(name, names(x, y), .bool, [0: x, 1: y], "Whether two geometries have a place in common.", "\(name)(..., ...)") { a, s in
+        geo(name, names(x, y), .bool, [0: x, 1: y], "Whether two geometries have a place in common.", "\(name)(\(x == .line ? aLine : aPolygon), \(y == .line ? aLine : aPolygon))") { a, s in
             guard let g = s.get(a, 0), let h = s.get(a, 1) else { return nil }
             return .bool(vk_geo_intersects(g.handle, h.handle))
         }
     }
 
     private static func cut(_ name: String, _ x: Wanted, _ y: Wanted) -> ScalarFunction {
-        geo(name, names(x, y), .dynamic, [0: x, 1: y], "What two geometries have in common.", "\(name)(..., ...)") { a, s in
+        geo(name, names(x, y), .dynamic, [0: x, 1: y], "What two geometries have in common.", "\(name)(\(x == .line ? aLine : aPolygon), \(y == .line ? aLine : aPolygon))") { a, s in
             guard let g = s.get(a, 0), let h = s.get(a, 1) else { return nil }
             return json(vk_geo_intersection(g.handle, h.handle))
         }
@@ -327,7 +333,8 @@ extension Functions {
             return .string(Geohash.encode(p[0], p[1], length))
         },
         plain(
-            "geo_geohash_to_central_point", "geohash:string", .dynamic, "The centre of a geohash.", "geo_geohash_to_central_point(\"sunny\")"
+            "geo_geohash_to_central_point", "geohash:string", .dynamic, "The centre of a geohash.",
+            "geo_geohash_to_central_point(\"sunny\")"
         ) { a in Geohash.decode(text(a, 0)).map { .dynamic(GeoText.point($0.center.lng, $0.center.lat)) } },
         plain(
             "geo_geohash_to_polygon", "geohash:string", .dynamic, "The rectangle of a geohash.", "geo_geohash_to_polygon(\"dr5ru\")"
@@ -386,7 +393,7 @@ extension Functions {
         geo(
             name, "\(what):dynamic level:integer? radius:numeric?", .dynamic, [0: wanted],
             "The S2 cells of one level that cover a \(what), widened by a radius in metres; null if they are more than 65,536.",
-            "\(name)(..., 11)"
+            "\(name)(\(wanted == .line ? aLine : aPolygon), 11)"
         ) { a, s in
             let level = long(a, 1, default: 11)
             let radius = real(a, 2, default: 0)
@@ -407,7 +414,8 @@ extension Functions {
     }
 
     private static func s2Cell(_ token: String) -> UInt64? {
-        guard (1...16).contains(token.utf8.count), token.utf8.allSatisfy({ $0 != 0x2B && $0 != 0x2D }), let digits = UInt64(token, radix: 16)
+        guard (1...16).contains(token.utf8.count), token.utf8.allSatisfy({ $0 != 0x2B && $0 != 0x2D }),
+            let digits = UInt64(token, radix: 16)
         else { return nil }
         let cell = digits << UInt64(4 * (16 - token.utf8.count))
         return vk_s2_is_cell(cell) ? cell : nil

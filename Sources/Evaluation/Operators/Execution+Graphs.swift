@@ -25,7 +25,9 @@ extension Execution {
     /// All rows of a plan as one batch, in row order.
     private func whole(_ plan: Plan, _ environment: Environment) throws -> Batch {
         let store = try self.store(plan, environment, by: "make-graph")
-        guard store.count <= Int(Int32.max) else { throw EvaluationError("a graph has more than \(Int32.max) nodes or edges", at: plan.range) }
+        guard store.count <= Int(Int32.max) else {
+            throw EvaluationError("a graph has more than \(Int32.max) nodes or edges", at: plan.range)
+        }
         return store.gather(store.ordered(positional: isOrdered(plan)))
     }
 
@@ -172,7 +174,8 @@ extension Execution {
         default:
             let request = try GraphRequest(self, plan, graph, input, arguments, settings)
             return try withoutActuallyEscaping(emit) { emit in
-                let sink = GraphSink(request, limits: limits, keys: options.keys, lineage: options.lineage, batchRows: options.batchRows, emit)
+                let sink = GraphSink(
+                    request, limits: limits, keys: options.keys, lineage: options.lineage, batchRows: options.batchRows, emit)
                 if name == "graph-shortest-paths" {
                     var search = try ShortestPaths(request, sink)
                     try search.run()

@@ -145,7 +145,11 @@ private struct ScanMachine {
         for s in slots {
             var b = ColumnBuilder(s.type)
             if let record = state?.records.indices.contains(s.step) == true ? state?.records[s.step] : nil {
-                if s.position < width { b.append(record.row.columns[s.position], row: 0) } else { b.append(record.declared[s.position - width]) }
+                if s.position < width {
+                    b.append(record.row.columns[s.position], row: 0)
+                } else {
+                    b.append(record.declared[s.position - width])
+                }
             } else if s.position >= width {
                 b.append(initial[s.position - width])
             } else {

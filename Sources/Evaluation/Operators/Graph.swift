@@ -77,7 +77,8 @@ final class Graph {
     /// The same graph with a further property of the nodes.
     func adding(_ property: Column) -> Graph {
         let at = nodes.columns.count - GraphShapeColumns.hidden
-        let properties = Batch(columns: Array(nodes.columns[..<at]) + [property], count: nodeCount, keys: nodes.keys, lineage: nodes.lineage)
+        let properties = Batch(
+            columns: Array(nodes.columns[..<at]) + [property], count: nodeCount, keys: nodes.keys, lineage: nodes.lineage)
         return Graph(
             properties: properties, ids: nodes.columns[at], edges: edges, source: source, target: target, partitions: partitions,
             partitionCount: partitionCount)

@@ -343,7 +343,8 @@ struct PatternSearch {
         if hops.contains(path.edges.count) {
             let isEmpty = path.edges.isEmpty
             // A path back to a node of the match is a cycle, except the empty one.
-            if request.cycles != .none || isEmpty || usedNodes[at] == nil || (nodes[there] == at && usedNodes[at] == 1 && !closes(path, at)) {
+            if request.cycles != .none || isEmpty || usedNodes[at] == nil || (nodes[there] == at && usedNodes[at] == 1 && !closes(path, at))
+            {
                 paths[index] = reversed ? GraphPath(edges: path.edges.reversed(), inner: path.inner.reversed()) : path
                 if isEmpty, nodes[there] < 0 {
                     if request.admitsNode(there, at) {
