@@ -96,7 +96,7 @@ extension BindingSession {
         case .invoke(let call): return bindInvoke(call, input, scope, op)
         case .evaluate(let call, let schema): return bindEvaluate(call, schema, input, scope, op)
         case .print, .range, .datatable:
-            error(.unsupportedOperator, "`\(op.keyword.text)` takes no input", op.keyword.range)
+            // The parser has said that it takes no input.
             return unknownRelation(op.range)
         default:
             unsupported(op)
