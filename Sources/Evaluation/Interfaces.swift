@@ -62,6 +62,26 @@ public enum Datum: Sendable {
     }
 }
 
+/// One of several parts in which a table is read at the same time. Parts are numbered in row order.
+public struct ScanPart: Sendable, Hashable {
+    public let index: Int
+    public let count: Int
+    public init(index: Int, count: Int) {
+        self.index = index
+        self.count = count
+    }
+}
+
+/// A source whose tables can be read in parts by several threads.
+public protocol DividedTableProvider: TableProvider {
+    /// As ``TableProvider/scan(table:columns:filters:context:emit:)``, the rows of one part: parts of one count are disjoint, hold all rows
+    /// together, and are the whole in its order when put one after the other.
+    func scan(
+        table: String, columns: [BoundColumn], filters: [BoundExpr], context: EvaluationContext, part: ScanPart,
+        emit: (Batch) throws -> Bool
+    ) throws
+}
+
 /// The rows of tables for one execution: files of a hunt, the retained survivors of a rule's legs, or test data.
 public protocol TableProvider: Sendable {
     /// Hands over the batches of a table, columns as in `columns` (matched by name; absent ones null), until `emit` returns false.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Columnar
 import Evaluation
+import Glibc
 import Ingest
 import KQL
 import Matcher
@@ -77,7 +78,8 @@ struct Hunt: ParsableCommand {
         if inputs.isEmpty, readsTables(plan) { throw fail("the query reads a table: name its data with --data PATH", ExitStatus.usage) }
 
         let bar = ProgressBar(total: Int(inputs.reduce(0) { $0 + $1.file.size }))
-        let tables = HuntTables(inputs: inputs, catalog: catalog, progress: { bar.add($0) })
+        let threads = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let tables = HuntTables(inputs: inputs, catalog: catalog, threads: threads, progress: { bar.add($0) })
         var now = WallClock.now
         if at == "latest" {
             now = try latest(tables, catalog, inputs)
@@ -85,8 +87,9 @@ struct Hunt: ParsableCommand {
             now = t
         }
         let context = EvaluationContext(now: now, seed: 0)
-        let executor = Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false))
-        tables.expect(PlanRewriter.prune(plan))
+        let executor = Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false, threads: threads, sheddingKeys: true))
+        let pruned = PlanRewriter.prune(plan)
+        tables.expect(pruned, keyed: PlanOrder.readsKeys(pruned))
         let printer = ResultPrinter(format: format, columns: plan.columns)
         do {
             try executor.run(plan) { batch in

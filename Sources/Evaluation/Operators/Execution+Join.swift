@@ -11,7 +11,7 @@ extension Execution {
     ) throws -> Bool {
         let rightKeys = try keys.map { try compiled($0.right, of: plan, over: right.columns, side: 1) }
         let leftKeys = try keys.map { try compiled($0.left, of: plan, over: left.columns) }
-        let build = try JoinTable(self, right, rightKeys, keys.map(\.right.type), environment)
+        let build = try joinTable(plan, right, rightKeys, keys.map(\.right.type), environment)
 
         switch kind {
         case .inner, .leftouter, .rightouter, .fullouter:
@@ -37,6 +37,26 @@ extension Execution {
             let rows = (0..<build.store.count).filter { matched[Int(build.groups[$0])] == (kind == .rightsemi) }
             return try build.store.emit(rows, batchRows: options.batchRows, emit)
         }
+    }
+
+    /// The held side of a join; made before where parts of the left side are read at the same time.
+    private func joinTable(
+        _ plan: Plan, _ right: Plan, _ rightKeys: [CompiledExpression], _ types: [ScalarType], _ environment: Environment
+    ) throws -> JoinTable {
+        if let known = preparedJoin(plan) { return known }
+        return try JoinTable(self, right, rightKeys, types, environment)
+    }
+
+    /// Whether a join can take its left side in parts; if so, its right side is held from now on.
+    func prepareJoin(_ plan: Plan, _ kind: JoinKind, _ left: Plan, _ right: Plan, _ keys: [JoinKey]) throws -> Bool {
+        switch kind {
+        case .inner, .leftouter, .leftsemi, .leftanti: break
+        case .innerunique, .rightouter, .fullouter, .rightsemi, .rightanti: return false
+        }
+        for key in keys { _ = try compiled(key.left, of: plan, over: left.columns) }
+        let rightKeys = try keys.map { try compiled($0.right, of: plan, over: right.columns, side: 1) }
+        prepareJoin(plan, try JoinTable(self, right, rightKeys, keys.map(\.right.type), Environment()))
+        return true
     }
 
     /// The least left row of each key, in row order.
@@ -72,8 +92,16 @@ extension Execution {
         var goesOn = true
         func pair(_ batch: Batch) throws -> Bool {
             let groups = try build.find(try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
+            if build.isUnique, !keepsRight {
+                let (rows, partners) = build.partners(groups, keepsUnmatched: keepsLeft)
+                if rows.isEmpty { return true }
+                goesOn = try emit(joined(batch, rows, build.store, partners))
+                return goesOn
+            }
             var leftRows = ContiguousArray<Int32>()
             var rightRows: [Int] = []
+            leftRows.reserveCapacity(min(batch.count, options.batchRows))
+            rightRows.reserveCapacity(min(batch.count, options.batchRows))
             func flush() throws {
                 if leftRows.isEmpty || !goesOn { return }
                 goesOn = try emit(joined(batch, leftRows, build.store, rightRows))
@@ -119,7 +147,7 @@ extension Execution {
 
     /// Rows of the left batch beside rows of the right store (-1: nulls). Lineages merge; a side without one adds none.
     private func joined(_ left: Batch, _ leftRows: ContiguousArray<Int32>, _ store: RowStore, _ rightRows: [Int]) -> Batch {
-        let a = left.gather(leftRows)
+        let a = left.gatherOuter(leftRows)
         let b = store.gather(rightRows)
         var keys = a.keys
         var lineage = a.lineage
@@ -141,6 +169,8 @@ struct JoinTable {
     /// The key group of each held row.
     let groups: ContiguousArray<UInt32>
     let groupCount: Int
+    /// No two held rows have the same key.
+    let isUnique: Bool
     private let table: GroupTable
     private let hasKeys: Bool
     /// Row numbers by group, each group in row order.
@@ -163,19 +193,45 @@ struct JoinTable {
         }
         hasKeys = !keys.isEmpty
         groupCount = keys.isEmpty ? (store.count > 0 ? 1 : 0) : table.count
-        self.store = store
+        let held = store
+        self.store = store.flattened()
         self.groups = groups
         self.table = table
         starts = ContiguousArray(repeating: 0, count: groupCount + 1)
         for g in groups { starts[Int(g) + 1] += 1 }
         for g in 0..<groupCount { starts[g + 1] += starts[g] }
         var next = starts
-        sorted = ContiguousArray(repeating: 0, count: store.count)
-        for row in store.ordered(positional: execution.isOrdered(plan)) {
+        sorted = ContiguousArray(repeating: 0, count: held.count)
+        isUnique = groupCount == held.count && held.count < Int(Int32.max)
+        if isUnique {
+            // One row a key: no order among them to find.
+            for row in 0..<held.count { sorted[Int(groups[row])] = Int32(truncatingIfNeeded: row) }
+            return
+        }
+        for row in held.ordered(positional: execution.isOrdered(plan)) {
             let g = Int(groups[row])
             sorted[next[g]] = Int32(truncatingIfNeeded: row)
             next[g] += 1
         }
+    }
+
+    /// For held rows that all have keys of their own: the rows that have a partner, and the partners.
+    func partners(_ found: ContiguousArray<Int64>, keepsUnmatched: Bool) -> (rows: ContiguousArray<Int32>, partners: [Int]) {
+        var rows = ContiguousArray<Int32>()
+        var partners: [Int] = []
+        rows.reserveCapacity(found.count)
+        partners.reserveCapacity(found.count)
+        for i in found.indices {
+            let g = found[i]
+            if g >= 0 {
+                rows.append(Int32(truncatingIfNeeded: i))
+                partners.append(Int(sorted[Int(g)]))
+            } else if keepsUnmatched {
+                rows.append(Int32(truncatingIfNeeded: i))
+                partners.append(-1)
+            }
+        }
+        return (rows, partners)
     }
 
     /// The held rows of a group.

@@ -2,47 +2,107 @@ import Columnar
 import KQL
 
 extension Execution {
-    /// Hash aggregation. A group's row key is the least of its rows; groups come out in that order.
+    /// Hash aggregation. A group's row key is the least of its rows; groups come out in that order, or, without keys, as first seen.
     func summarize(
         _ plan: Plan, _ input: Plan, _ keys: [BoundExpr], _ aggregates: [BoundAggregate], _ environment: Environment,
         _ emit: (Batch) throws -> Bool
     ) throws -> Bool {
-        let keyExprs = try keys.map { try compiled($0, of: plan, over: input.columns) }
-        let argumentExprs = try aggregates.map { a in try a.arguments.map { try compiled($0, of: plan, over: input.columns) } }
-        let states = try aggregates.enumerated().map { i, a in
-            try AggregateRegistry.accumulator(a, constants: argumentExprs[i].map(\.constant), limits: limits)
-        }
-        let positional = !options.keys || isOrdered(input)
-        var table = GroupTable(types: keys.map(\.type))
-        var groups = GroupRows(hasKeys: options.keys)
-        if keys.isEmpty {
-            groups.resize(1)
-            for s in states { s.resize(1) }
-        }
-        var start = 0
-        try run(input, environment) { batch in
-            let n = batch.count
-            if n == 0 { return true }
-            let order = orders(batch, positional: positional, start: start)
-            start += n
-            var ids = ContiguousArray<UInt32>(repeating: 0, count: n)
-            if !keys.isEmpty {
-                ids = try table.intern(try keyExprs.map { try $0.evaluate(batch, context).materialized(rows: n) })
-                try limits.check(held: table.count, by: "summarize")
-                groups.resize(table.count)
-                for s in states { s.resize(table.count) }
+        let aggregation = try Aggregation(self, plan, input, keys, aggregates)
+        let needed = (keys + aggregates.flatMap(\.arguments)).reduce(into: Set<ColumnID>()) { $0.formUnion(PlanRewriter.columns(of: $1)) }
+        if let parts = try partitions(of: input, environment) {
+            let others = try inParallel(parts) { part -> Aggregation in
+                let own = try Aggregation(self, plan, input, keys, aggregates)
+                try run(input, part, needed: needed) { try own.add($0) }
+                return own
             }
-            groups.add(ids, order, batch)
-            let aggregateInput = AggregateInput(rows: n, groups: ids, order: order)
-            for (i, s) in states.enumerated() { try s.add(try argumentExprs[i].map { try $0.evaluate(batch, context) }, aggregateInput) }
-            return true
+            for other in others { try aggregation.merge(other) }
+        } else {
+            try run(input, environment, needed: needed) { try aggregation.add($0) }
         }
+        return try aggregation.finish(emit)
+    }
+}
+
+/// The groups of one `summarize`, or of a part of its rows.
+final class Aggregation {
+    private let execution: Execution
+    private let plan: Plan
+    private let keyExprs: [CompiledExpression]
+    private let argumentExprs: [[CompiledExpression]]
+    private let states: [any Accumulator]
+    private let positional: Bool
+    private let readsOrder: Bool
+    private let isSingle: Bool
+    private var table: GroupTable
+    private var groups: GroupRows
+    private var start = 0
+
+    init(_ execution: Execution, _ plan: Plan, _ input: Plan, _ keys: [BoundExpr], _ aggregates: [BoundAggregate]) throws {
+        self.execution = execution
+        self.plan = plan
+        keyExprs = try keys.map { try execution.compiled($0, of: plan, over: input.columns) }
+        let arguments = try aggregates.map { a in try a.arguments.map { try execution.compiled($0, of: plan, over: input.columns) } }
+        argumentExprs = arguments
+        let made = try aggregates.enumerated().map { i, a in
+            try AggregateRegistry.accumulator(a, constants: arguments[i].map(\.constant), limits: execution.limits)
+        }
+        states = made
+        positional = !execution.options.keys || execution.isOrdered(input)
+        readsOrder = made.contains { $0.readsOrder }
+        isSingle = keys.isEmpty
+        table = GroupTable(types: keys.map(\.type))
+        groups = GroupRows(hasKeys: execution.options.keys, isPositional: positional)
+        if isSingle { resize(1) }
+    }
+
+    private func resize(_ n: Int) {
+        groups.resize(n)
+        for s in states { s.resize(n) }
+    }
+
+    /// Adds the rows of a batch; always wants more.
+    func add(_ batch: Batch) throws -> Bool {
+        let n = batch.count
+        if n == 0 { return true }
+        let context = execution.context
+        var ids = ContiguousArray<UInt32>(repeating: 0, count: isSingle ? n : 0)
+        if !isSingle {
+            ids = try table.intern(try keyExprs.map { try $0.evaluate(batch, context).materialized(rows: n) })
+            try execution.limits.check(held: table.count, by: "summarize")
+            resize(table.count)
+        }
+        let order = readsOrder || !positional ? execution.orders(batch, positional: positional, start: start) : []
+        groups.add(ids, order, batch)
+        start += n
+        let input = AggregateInput(rows: n, groups: ids, order: order, isSingle: isSingle)
+        for (i, s) in states.enumerated() { try s.add(try argumentExprs[i].map { try $0.evaluate(batch, context) }, input) }
+        return true
+    }
+
+    /// Adds the groups of another part, whose rows come behind those of this one.
+    func merge(_ other: Aggregation) throws {
+        let count = other.groups.count
+        if count == 0 { return }
+        var map = ContiguousArray<UInt32>(repeating: 0, count: count)
+        if !isSingle {
+            let all = ContiguousArray((0..<count).lazy.map { UInt32(truncatingIfNeeded: $0) })
+            map = try table.intern(other.table.columns(all))
+            try execution.limits.check(held: table.count, by: "summarize")
+            resize(table.count)
+        }
+        groups.merge(other.groups, into: map)
+        for (mine, theirs) in zip(states, other.states) { try mine.merge(theirs, into: map) }
+        start += other.start
+    }
+
+    func finish(_ emit: (Batch) throws -> Bool) throws -> Bool {
         for s in states { try s.seal() }
         let sequence = groups.sequence
+        let batchRows = execution.options.batchRows
         var at = 0
         while at < sequence.count {
-            let part = ContiguousArray(sequence[at..<min(sequence.count, at + options.batchRows)])
-            var columns = keys.isEmpty ? [] : table.columns(part)
+            let part = ContiguousArray(sequence[at..<min(sequence.count, at + batchRows)])
+            var columns = isSingle ? [] : table.columns(part)
             for s in states { columns += try s.finish(part) }
             guard columns.count == plan.columns.count else {
                 throw EvaluationError("summarize made \(columns.count) columns for \(plan.columns.count)", at: plan.range)
@@ -57,25 +117,33 @@ extension Execution {
 /// What is known of each group besides its aggregates: order, row key, lineage.
 struct GroupRows {
     private let hasKeys: Bool
-    private var count = 0
+    /// Groups are in the order of their first rows, which is that of their numbers (``GroupTable``), not in that of keys.
+    private let isPositional: Bool
+    private(set) var count = 0
     private var orders = ContiguousArray<RowKey?>()
     private var keys = ContiguousArray<RowKey?>()
     private var lineage = ContiguousArray<Lineage?>()
     private var anyLineage = false
 
-    init(hasKeys: Bool) { self.hasKeys = hasKeys }
+    init(hasKeys: Bool, isPositional: Bool = false) {
+        self.hasKeys = hasKeys
+        self.isPositional = isPositional
+    }
 
     mutating func resize(_ n: Int) {
         count = max(count, n)
-        orders.grow(to: n, nil)
+        if !isPositional { orders.grow(to: n, nil) }
         if hasKeys { keys.grow(to: n, nil) }
     }
 
+    /// `order` may be empty if positional.
     mutating func add(_ groups: ContiguousArray<UInt32>, _ order: ContiguousArray<RowKey>, _ batch: Batch) {
-        for i in groups.indices {
-            let g = Int(groups[i])
-            if let known = orders[g], known <= order[i] { continue }
-            orders[g] = order[i]
+        if !isPositional {
+            for i in groups.indices {
+                let g = Int(groups[i])
+                if let known = orders[g], known <= order[i] { continue }
+                orders[g] = order[i]
+            }
         }
         guard hasKeys else { return }
         if let rowKeys = batch.keys {
@@ -88,23 +156,41 @@ struct GroupRows {
         if let rows = batch.lineage {
             anyLineage = true
             lineage.grow(to: count, nil)
-            for i in groups.indices {
-                let g = Int(groups[i])
-                // Taken out while it changes, so that its sample is not copied.
-                guard var l = lineage[g] else {
-                    lineage[g] = rows[i]
-                    continue
-                }
-                lineage[g] = nil
-                l.merge(rows[i])
-                lineage[g] = l
+            for i in groups.indices { add(rows[i], Int(groups[i])) }
+        }
+    }
+
+    private mutating func add(_ other: Lineage, _ g: Int) {
+        // Taken out while it changes, so that its sample is not copied.
+        guard var l = lineage[g] else {
+            lineage[g] = other
+            return
+        }
+        lineage[g] = nil
+        l.merge(other)
+        lineage[g] = l
+    }
+
+    /// Adds another part's groups, group `g` of which is `map[g]` here.
+    mutating func merge(_ other: GroupRows, into map: ContiguousArray<UInt32>) {
+        if other.anyLineage {
+            anyLineage = true
+            lineage.grow(to: count, nil)
+        }
+        for from in 0..<other.count {
+            let g = Int(map[from])
+            if !isPositional, let order = other.orders[from], orders[g].map({ order < $0 }) ?? true {
+                orders[g] = order
             }
+            if hasKeys, let key = other.keys[from], keys[g].map({ key < $0 }) ?? true { keys[g] = key }
+            if other.anyLineage, from < other.lineage.count, let l = other.lineage[from] { add(l, g) }
         }
     }
 
     /// Groups in row order; equal orders (rows of several inputs) as they were first seen.
     var sequence: ContiguousArray<UInt32> {
         let all = ContiguousArray((0..<count).lazy.map { UInt32(truncatingIfNeeded: $0) })
+        if isPositional { return all }
         func key(_ g: UInt32) -> RowKey { orders[Int(g)] ?? .ordinal(0) }
         if zip(all, all.dropFirst()).allSatisfy({ key($0) <= key($1) }) { return all }
         return ContiguousArray(
