@@ -14,9 +14,12 @@ Every result is compared with the peer's, cell by cell; a difference is an error
 """
 
 import argparse
+import csv
 import json
+import multiprocessing
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -237,9 +240,13 @@ def memory_part(options, work):
                 samples["peer"].append(b)
             samples = {k: v[1:] or v for k, v in samples.items()}  # the first run of each warms up
             a, b = (statistics.median(s["wall"] for s in samples[k]) for k in ("ours", "peer"))
-            lines.append((name, threads, size / a, size / b, b / a))
+            x, y = (statistics.median(s["cpu"] for s in samples[k]) for k in ("ours", "peer"))
+            lines.append((name, threads, size / x, size / y, y / x, b / a))
             raw.append({"query": name, "threads": threads, "kql": kql, "sql": sql, **samples})
-            print(f"{name:38} {threads} thread(s) {size / a / 1e6:9.1f} {size / b / 1e6:9.1f} M rows/s  x{b / a:.2f}", file=sys.stderr)
+            print(
+                f"{name:38} {threads} thread(s) {size / x / 1e6:9.1f} {size / y / 1e6:9.1f} M rows a CPU-second  x{y / x:.2f}  wall x{b / a:.2f}",
+                file=sys.stderr,
+            )
     version = peer.hello["version"]
     ours.close()
     peer.close()
@@ -247,13 +254,158 @@ def memory_part(options, work):
         f"## In memory: {rows:,} rows, DuckDB {version}",
         "",
         f"Batches of {options.batch:,} rows, text as plain strings on both sides; median of {options.samples} samples that take turns. "
-        "Above 1: the product is faster.",
+        "Rates are million rows a CPU-second; ratios above 1 mean that the product is faster.",
         "",
-        "| Query | Threads | Vedette, M rows/s | DuckDB, M rows/s | Ratio |",
-        "| --- | --: | --: | --: | --: |",
+        "| Query | Threads | Vedette | DuckDB | Ratio by CPU | Ratio by wall time |",
+        "| --- | --: | --: | --: | --: | --: |",
     ]
-    text += [f"| {n} | {t} | {a / 1e6:,.1f} | {b / 1e6:,.1f} | {r:.2f} |" for n, t, a, b, r in lines]
+    text += [f"| {n} | {t} | {a / 1e6:,.1f} | {b / 1e6:,.1f} | {r:.2f} | {w:.2f} |" for n, t, a, b, r, w in lines]
     return text, raw, wrong
+
+
+# name, KQL, columns of the table of records, SQL over it: DuckDB's and ClickHouse's
+FILES = [
+    (
+        "selective filter",
+        "AWSCloudTrail | where EventName == 'ConsoleLogin' | project TimeGenerated, UserIdentityArn, SourceIpAddress",
+        "select substr(eventTime, 1, 19) || '.0000000Z', coalesce(userIdentity.arn, ''), sourceIPAddress from {source} "
+        "where eventName = 'ConsoleLogin'",
+        "select concat(substring(eventTime, 1, 19), '.0000000Z'), ifNull(tupleElement(userIdentity, 'arn'), ''), sourceIPAddress "
+        "from {source} where eventName = 'ConsoleLogin'",
+    ),
+    (
+        "summarize by user and hour",
+        "AWSCloudTrail | summarize n = count() by UserIdentityPrincipalid, bin(TimeGenerated, 1h)",
+        "select coalesce(userIdentity.principalId, ''), substr(eventTime, 1, 13) || ':00:00.0000000Z', count(*) from {source} group by all",
+        "select ifNull(tupleElement(userIdentity, 'principalId'), '') as u, concat(substring(eventTime, 1, 13), ':00:00.0000000Z') as h, "
+        "count(*) from {source} group by u, h",
+    ),
+]
+
+PEER = r'''
+import csv, json, resource, sys
+kind, threads, query, out = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+def cpu():
+    u = resource.getrusage(resource.RUSAGE_SELF)
+    return u.ru_utime + u.ru_stime
+if kind == "duckdb":
+    import duckdb
+    con = duckdb.connect()
+    con.execute("set enable_progress_bar=false")
+    con.execute(f"set threads={threads}")
+    con.execute("set timezone='UTC'")
+    began = cpu()
+    rows = con.execute(query).fetchall()
+    spent = cpu() - began
+    version = duckdb.__version__
+else:
+    import chdb
+    chdb.query("select 1")
+    began = cpu()
+    text = str(chdb.query(query + f" settings max_threads={threads}, input_format_skip_unknown_fields=1, "
+        "input_format_json_defaults_for_missing_elements_in_named_tuple=1, input_format_json_ignore_unknown_keys_in_named_tuple=1", "CSV"))
+    spent = cpu() - began
+    rows = list(csv.reader(text.splitlines()))
+    version = chdb.__version__
+with open(out, "w", newline="") as file:
+    csv.writer(file).writerows(rows)
+print(json.dumps({"cpu": spent, "version": version}))
+'''
+
+EXPLICIT_DUCKDB = (
+    "read_json('{glob}', format='newline_delimited', columns={{eventName: 'VARCHAR', eventTime: 'VARCHAR', sourceIPAddress: 'VARCHAR', "
+    "userIdentity: 'STRUCT(arn VARCHAR, principalId VARCHAR)'}})"
+)
+FOUND_DUCKDB = "(select * replace (strftime(eventTime, '%Y-%m-%dT%H:%M:%SZ') as eventTime) from read_json('{glob}', format='newline_delimited'))"
+EXPLICIT_CHDB = (
+    "file('{glob}', 'JSONEachRow', 'eventName String, eventTime String, sourceIPAddress String, "
+    "userIdentity Tuple(arn Nullable(String), principalId Nullable(String))')"
+)
+
+
+def cells(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return sorted(csv.reader(file))
+
+
+def files_part(options, work):
+    """End to end over gzip'd JSON lines."""
+    sys.path.insert(0, HERE)
+    import generate
+
+    folder = os.path.join(work, "cloudtrail")
+    os.makedirs(folder)
+    generate._templates.update(generate.load_templates())
+    parts = 4
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        made = pool.map(
+            generate.write_part,
+            [(folder, (p, "cloudtrail", options.records // parts, p * 86400 / parts, (p + 1) * 86400 / parts, 1)) for p in range(parts)],
+        )
+    raw_bytes, packed = (sum(m[k] for m in made) for k in ("raw_bytes", "gz_bytes"))
+    script = os.path.join(work, "peer.py")
+    with open(script, "w", encoding="utf-8") as out:
+        out.write(PEER)
+    glob = f"{folder}/*.gz"
+    out = os.path.join(work, "out.csv")
+    lines, raw, wrong, versions = [], [], [], {}
+
+    def child(command, path):
+        """CPU and wall seconds of a process, and what it printed."""
+        began = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if path:
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                file.write(done.stdout)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.monotonic() - began, done.stdout
+
+    for name, kql, sql, clickhouse in FILES:
+        runs = [
+            ("DuckDB, columns given", "duckdb", sql.format(source=EXPLICIT_DUCKDB.format(glob=glob))),
+            ("DuckDB, columns found", "duckdb", sql.format(source=FOUND_DUCKDB.format(glob=glob))),
+            ("chdb, columns given", "chdb", clickhouse.format(source=EXPLICIT_CHDB.format(glob=glob))),
+        ]
+        ours, peers, reference = [], {label: [] for label, _, _ in runs}, None
+        for turn in range(options.samples + 1):
+            cpu, wall, _ = child([options.binary, "hunt", kql, "--data", folder, "--format", "csv"], out)
+            ours.append({"cpu": cpu, "wall": wall})
+            reference = cells(out) if turn == 0 else reference
+            for label, kind, query in runs:
+                if turn > 1 and "found" in label:
+                    continue
+                _, wall, answer = child([options.peers, script, kind, "1", query, out], None)
+                answer = json.loads(answer)
+                versions[kind] = answer["version"]
+                peers[label].append({"cpu": answer["cpu"], "wall": wall})
+                if turn == 0:
+                    header = csv_header(kql)
+                    mine = [row for row in reference if row != header]
+                    if mine != cells(out):
+                        wrong.append(f"{name}: {label} has other rows ({len(mine)} and {len(cells(out))})")
+                        print(wrong[-1], mine[:2], cells(out)[:2], file=sys.stderr)
+        a = statistics.median(s["cpu"] for s in ours[1:] or ours)
+        for label, _, _ in runs:
+            b = statistics.median(s["cpu"] for s in peers[label][1:] or peers[label])
+            lines.append((name, label, raw_bytes / a / 1e6, raw_bytes / b / 1e6, b / a))
+            print(f"{name:28} {label:24} {a:.3f} s {b:.3f} s  x{b / a:.2f}", file=sys.stderr)
+        raw.append({"query": name, "kql": kql, "ours": ours, **peers})
+    text = [
+        f"## End to end: {options.records:,} CloudTrail records, {raw_bytes / 1e6:,.0f} MB raw, {packed / 1e6:,.0f} MB gzip",
+        "",
+        f"DuckDB {versions['duckdb']}, chdb {versions['chdb']}. CPU-seconds: of the whole `hunt` process, start and printing included; of the "
+        "peers the query alone, without Python, imports and start. Peers on one thread, hunt on all: CPU-seconds count all threads.",
+        "",
+        "| Query | Peer | Vedette, MB a CPU-second | Peer, MB a CPU-second | Ratio |",
+        "| --- | --- | --: | --: | --: |",
+    ]
+    text += [f"| {n} | {label} | {a:,.0f} | {b:,.0f} | {r:.2f} |" for n, label, a, b, r in lines]
+    return text, raw, wrong
+
+
+def csv_header(kql):
+    return ["TimeGenerated", "UserIdentityArn", "SourceIpAddress"] if "project" in kql else ["UserIdentityPrincipalid", "TimeGenerated", "n"]
 
 
 def main():
@@ -263,6 +415,7 @@ def main():
     parser.add_argument("--binary", default=os.path.join(ROOT, ".build/release/vedette"))
     parser.add_argument("--rows", type=int, default=4_000_000)
     parser.add_argument("--batch", type=int, default=8192, help="rows of a batch in memory")
+    parser.add_argument("--records", type=int, default=400_000, help="records of the files")
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--only", choices=["memory", "files"])
     parser.add_argument("--match", help="only queries whose name holds this")
@@ -270,7 +423,7 @@ def main():
     parser.add_argument("--out", help="a file for the report (Markdown), raw samples beside it as .json")
     options = parser.parse_args()
     if options.quick:
-        options.rows, options.samples = 100_000, 1
+        options.rows, options.records, options.samples = 100_000, 20_000, 1
     for program in (options.bench, options.binary):
         if not os.path.exists(program):
             print(f"queries.py: no {program}: swift build -c release", file=sys.stderr)
@@ -280,6 +433,11 @@ def main():
         if options.only != "files":
             text, samples, bad = memory_part(options, work)
             report += text
+            raw += samples
+            wrong += bad
+        if options.only != "memory":
+            text, samples, bad = files_part(options, work)
+            report += ["", *text]
             raw += samples
             wrong += bad
     print("\n".join(report))

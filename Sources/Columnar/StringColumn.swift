@@ -10,7 +10,7 @@ public struct ByteStrings: Sendable, Hashable {
     }
 
     /// From parts; the invariants of ``offsets`` are the caller's promise, of which the ends are checked.
-    init(offsets: ContiguousArray<UInt32>, bytes: ContiguousArray<UInt8>) {
+    public init(offsets: ContiguousArray<UInt32>, bytes: ContiguousArray<UInt8>) {
         precondition(offsets.first == 0 && Int(offsets[offsets.count - 1]) == bytes.count, "ByteStrings: offsets do not fit the bytes")
         self.offsets = offsets
         self.bytes = bytes

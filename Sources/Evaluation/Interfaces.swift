@@ -22,10 +22,18 @@ public struct EvaluationLimits: Sendable {
     public var heldRows: Int
     /// Rows of the result.
     public var resultRows: Int
+    /// Memory that `summarize`, `join` and `sort` each hold, roughly, before they put rows aside in temporary files.
+    public var heldBytes: Int
+    /// The folder of temporary files; nil: `TMPDIR`, or `/tmp`.
+    public var temporaryFolder: String?
 
-    public init(heldRows: Int = 20_000_000, resultRows: Int = 5_000_000) {
+    public init(
+        heldRows: Int = 20_000_000, resultRows: Int = 5_000_000, heldBytes: Int = 1 << 30, temporaryFolder: String? = nil
+    ) {
         self.heldRows = heldRows
         self.resultRows = resultRows
+        self.heldBytes = heldBytes
+        self.temporaryFolder = temporaryFolder
     }
 }
 

@@ -163,18 +163,3 @@ struct HuntShelf {
         return result
     }
 }
-
-extension Batch {
-    /// Memory of the cells, roughly.
-    var bytes: Int {
-        columns.reduce(count * MemoryLayout<RowKey>.stride) { sum, column in
-            switch column.data {
-            case .bools: sum + count / 8
-            case .longs, .reals: sum + count * 8
-            case .decimals: sum + count * MemoryLayout<Decimal128>.stride
-            case .guids: sum + count * 16
-            case .strings(let s), .dynamics(let s): sum + s.values.bytes.count + 4 * s.values.count + 4 * (s.codes?.count ?? 0)
-            }
-        }
-    }
-}

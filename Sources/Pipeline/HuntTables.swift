@@ -132,6 +132,7 @@ public final class HuntTables: TableProvider {
         let normalizer: Normalizer
         let sieves: [HuntSieve]
         let times: [HuntTimes]
+        let needles: HuntNeedles?
         let tables: Set<String>
         let context: EvaluationContext
         let keyed: Bool
@@ -147,6 +148,7 @@ public final class HuntTables: TableProvider {
             tables = names
             sieves = reads.map { HuntSieve($0, normalizer: normalizer, context: context) }
             times = reads.map { HuntTimes($0, context: context) }
+            needles = HuntNeedles(reads, normalizer)
         }
     }
 
@@ -185,6 +187,7 @@ public final class HuntTables: TableProvider {
         let chunk = Chunk()
         var stream = plan.normalizer.stream(path: path, table: input.table)
         var goesOn = true
+        var isWhole = true
         while goesOn {
             if isCancelled() { throw HuntCancelled() }
             do { guard try reader.next(into: chunk, final: true) == .chunk else { break } } catch let error as IngestError {
@@ -194,10 +197,7 @@ public final class HuntTables: TableProvider {
             summary.bytes += chunk.produced
             summary.records += chunk.records.count
             summary.dead += chunk.problems.count
-            let slices = chunk.records.map { RecordSlice(offset: $0.offset, length: $0.length) }
-            var dead = 0
-            session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
-            summary.dead += dead
+            summary.dead += normalize(chunk, session, plan, &stream, &isWhole)
             for t in session.recordTimes { summary.newest = max(summary.newest, t) }
             var rows: [HuntRows] = []
             for batch in session.finish() where batch.count > 0 {
@@ -211,9 +211,35 @@ public final class HuntTables: TableProvider {
             }
             goesOn = try add(.rows(rows, consumed: chunk.consumed))
         }
-        summary.isComplete = goesOn
+        // Where records were left alone, it is not known which tables and times there are.
+        summary.isComplete = goesOn && isWhole
         summary.tables = Set(session.takeCounts().records.keys)
         _ = try add(.end(summary))
+    }
+
+    /// Makes the rows of a chunk; returns how many records cannot be read. `isWhole` becomes false when records were left alone.
+    private func normalize(
+        _ chunk: Chunk, _ session: NormalizerSession, _ plan: ScanPlan, _ stream: inout StreamState, _ isWhole: inout Bool
+    ) -> Int {
+        var dead = 0
+        if let needles = plan.needles {
+            let slices = needles.candidates(chunk)
+            if slices.count < chunk.records.count {
+                let before = stream
+                session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
+                // A record without a time takes over that of the one before, which may have been left alone.
+                if stream.inheritedTimes == before.inheritedTimes {
+                    isWhole = false
+                    return dead
+                }
+                _ = session.finish()
+                stream = before
+                dead = 0
+            }
+        }
+        let slices = chunk.records.map { RecordSlice(offset: $0.offset, length: $0.length) }
+        session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
+        return dead
     }
 
     private func note(_ path: String, _ file: HuntFile, _ tables: Set<String>) {

@@ -87,7 +87,8 @@ struct Hunt: ParsableCommand {
             now = t
         }
         let context = EvaluationContext(now: now, seed: 0)
-        let executor = Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false, threads: threads, sheddingKeys: true))
+        let executor = Executor(
+            provider: tables, context: context, options: ExecutorOptions(stableTake: false, threads: threads, sheddingKeys: true))
         let pruned = PlanRewriter.prune(plan)
         tables.expect(pruned, keyed: PlanOrder.readsKeys(pruned))
         let printer = ResultPrinter(format: format, columns: plan.columns)

@@ -11,16 +11,22 @@ extension Execution {
     ) throws -> Bool {
         let rightKeys = try keys.map { try compiled($0.right, of: plan, over: right.columns, side: 1) }
         let leftKeys = try keys.map { try compiled($0.left, of: plan, over: left.columns) }
-        let build = try joinTable(plan, right, rightKeys, keys.map(\.right.type), environment)
+        let work = JoinWork(
+            kind: kind, leftKeys: leftKeys, rightKeys: rightKeys, leftColumns: left.columns, rightColumns: right.columns,
+            keyTypes: keys.map(\.right.type), isLeftOrdered: isOrdered(left), isRightOrdered: isOrdered(right))
+        if let known = preparedJoin(plan) { return try join(work, JoinRows(plan: left, environment: environment), known, emit) }
+        return try join(work, JoinRows(plan: left, environment: environment), JoinRows(plan: right, environment: environment), 0, emit)
+    }
 
+    /// Joins with a right side that is held.
+    private func join(_ work: JoinWork, _ left: JoinRows, _ build: JoinTable, _ emit: (Batch) throws -> Bool) throws -> Bool {
+        let kind = work.kind
+        let leftKeys = work.leftKeys
         switch kind {
-        case .inner, .leftouter, .rightouter, .fullouter:
-            return try probe(kind, left, leftKeys, build, nil, environment, emit)
-        case .innerunique:
-            let unique = try uniqueLeft(left, leftKeys, keys.map(\.left.type), environment)
-            return try probe(kind, left, leftKeys, build, unique, environment, emit)
+        case .inner, .leftouter, .rightouter, .fullouter: return try probe(work, left, build, nil, emit)
+        case .innerunique: return try probe(work, left, build, try uniqueLeft(work, left), emit)
         case .leftsemi, .leftanti:
-            return try run(left, environment) { batch in
+            return try read(left) { batch in
                 let groups = try build.find(
                     try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
                 let chosen = Bitmap(groups.map { ($0 >= 0) == (kind == .leftsemi) })
@@ -28,7 +34,7 @@ extension Execution {
             }
         case .rightsemi, .rightanti:
             var matched = ContiguousArray<Bool>(repeating: false, count: build.groupCount)
-            try run(left, environment) { batch in
+            _ = try read(left) { batch in
                 let groups = try build.find(
                     try leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
                 for g in groups where g >= 0 { matched[Int(g)] = true }
@@ -39,12 +45,58 @@ extension Execution {
         }
     }
 
-    /// The held side of a join; made before where parts of the left side are read at the same time.
-    private func joinTable(
-        _ plan: Plan, _ right: Plan, _ rightKeys: [CompiledExpression], _ types: [ScalarType], _ environment: Environment
-    ) throws -> JoinTable {
-        if let known = preparedJoin(plan) { return known }
-        return try JoinTable(self, right, rightKeys, types, environment)
+    /// Joins two sides, holding the right one. One that does not fit is put aside with the left side, both divided by key, and the
+    /// divisions are joined one by one. `level`: how often the rows were divided before.
+    private func join(
+        _ work: JoinWork, _ left: JoinRows, _ right: JoinRows, _ level: Int, _ emit: (Batch) throws -> Bool
+    ) throws -> Bool {
+        var store = RowStore(work.rightColumns)
+        var bytes = 0
+        var aside: KeyPartitions?
+        func put(_ batch: Batch, _ keys: [CompiledExpression], _ parts: KeyPartitions) throws {
+            try parts.add(batch, keys: try keys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) })
+        }
+        _ = try read(right) { batch in
+            if let aside {
+                try put(batch, work.rightKeys, aside)
+                return true
+            }
+            try store.append(batch, limits, by: "join")
+            bytes += batch.bytes
+            guard bytes > limits.heldBytes, !work.rightKeys.isEmpty, batch.lineage == nil, level < KeyPartitions.mostLevels else {
+                return true
+            }
+            let parts = KeyPartitions(level: level, folder: limits.folder)
+            for held in store.batches { try put(held, work.rightKeys, parts) }
+            store = RowStore(work.rightColumns)
+            aside = parts
+            return true
+        }
+        guard let aside else { return try join(work, left, try JoinTable(self, work, store), emit) }
+        let leftAside = KeyPartitions(level: level, folder: limits.folder)
+        _ = try read(left) {
+            try put($0, work.leftKeys, leftAside)
+            return true
+        }
+        for part in 0..<KeyPartitions.count {
+            let a = JoinRows(file: try leftAside.reader(part, work.leftColumns.map(\.type)))
+            let b = JoinRows(file: try aside.reader(part, work.rightColumns.map(\.type)))
+            if a.file == nil, b.file == nil { continue }
+            if try !join(work, a, b, level + 1, emit) { return false }
+            leftAside.drop(part)
+            aside.drop(part)
+        }
+        return true
+    }
+
+    /// Hands over the rows of a side.
+    private func read(_ rows: JoinRows, _ emit: (Batch) throws -> Bool) throws -> Bool {
+        if let file = rows.file {
+            while let batch = try file.next() { if try !emit(batch) { return false } }
+            return true
+        }
+        guard let plan = rows.plan else { return true }
+        return try run(plan, rows.environment, emit)
     }
 
     /// Whether a join can take its left side in parts; if so, its right side is held from now on.
@@ -55,17 +107,32 @@ extension Execution {
         }
         for key in keys { _ = try compiled(key.left, of: plan, over: left.columns) }
         let rightKeys = try keys.map { try compiled($0.right, of: plan, over: right.columns, side: 1) }
-        prepareJoin(plan, try JoinTable(self, right, rightKeys, keys.map(\.right.type), Environment()))
+        var store = RowStore(right.columns)
+        var bytes = 0
+        try run(right, Environment()) { batch in
+            try store.append(batch, limits, by: "join")
+            bytes += batch.bytes
+            return bytes <= limits.heldBytes
+        }
+        // Too large to hold: the join puts it aside, on one thread.
+        if bytes > limits.heldBytes { return false }
+        let work = JoinWork(
+            kind: kind, leftKeys: [], rightKeys: rightKeys, leftColumns: left.columns, rightColumns: right.columns,
+            keyTypes: keys.map(\.right.type), isLeftOrdered: isOrdered(left), isRightOrdered: isOrdered(right))
+        prepareJoin(plan, try JoinTable(self, work, store))
         return true
     }
 
     /// The least left row of each key, in row order.
-    private func uniqueLeft(
-        _ left: Plan, _ keys: [CompiledExpression], _ types: [ScalarType], _ environment: Environment
-    ) throws -> (store: RowStore, rows: [Int]) {
-        let store = try self.store(left, environment, by: "join")
-        let order = store.orders(positional: isOrdered(left))
-        var table = GroupTable(types: types)
+    private func uniqueLeft(_ work: JoinWork, _ left: JoinRows) throws -> (store: RowStore, rows: [Int]) {
+        let keys = work.leftKeys
+        var store = RowStore(work.leftColumns)
+        _ = try read(left) {
+            try store.append($0, limits, by: "join")
+            return true
+        }
+        let order = store.orders(positional: work.isLeftOrdered)
+        var table = GroupTable(types: work.keyTypes)
         var best = ContiguousArray<Int>()
         var start = 0
         for batch in store.batches {
@@ -83,9 +150,11 @@ extension Execution {
 
     /// Looks the left rows up (those of `held` if given) and hands the pairs over, then the right rows that an outer join keeps.
     private func probe(
-        _ kind: JoinKind, _ left: Plan, _ leftKeys: [CompiledExpression], _ build: JoinTable, _ held: (store: RowStore, rows: [Int])?,
-        _ environment: Environment, _ emit: (Batch) throws -> Bool
+        _ work: JoinWork, _ left: JoinRows, _ build: JoinTable, _ held: (store: RowStore, rows: [Int])?,
+        _ emit: (Batch) throws -> Bool
     ) throws -> Bool {
+        let kind = work.kind
+        let leftKeys = work.leftKeys
         let keepsLeft = kind == .leftouter || kind == .fullouter
         let keepsRight = kind == .rightouter || kind == .fullouter
         var matched = ContiguousArray<Bool>(repeating: false, count: build.groupCount)
@@ -135,12 +204,12 @@ extension Execution {
         if let held {
             _ = try held.store.emit(held.rows, batchRows: options.batchRows, pair)
         } else {
-            _ = try run(left, environment, pair)
+            _ = try read(left, pair)
         }
         if !goesOn || !keepsRight { return goesOn }
         let rest = (0..<build.store.count).filter { !matched[Int(build.groups[$0])] }
         return try build.store.emit(rest, batchRows: options.batchRows) { batch in
-            let nulls = left.columns.map { Column.nulls($0.type, count: batch.count) }
+            let nulls = work.leftColumns.map { Column.nulls($0.type, count: batch.count) }
             return try emit(Batch(columns: nulls + batch.columns, count: batch.count, keys: batch.keys, lineage: batch.lineage))
         }
     }
@@ -163,6 +232,25 @@ extension Execution {
     }
 }
 
+/// What a join computes.
+struct JoinWork {
+    let kind: JoinKind
+    let leftKeys: [CompiledExpression]
+    let rightKeys: [CompiledExpression]
+    let leftColumns: [BoundColumn]
+    let rightColumns: [BoundColumn]
+    let keyTypes: [ScalarType]
+    let isLeftOrdered: Bool
+    let isRightOrdered: Bool
+}
+
+/// The rows of one side of a join: those of a plan, or of a file.
+struct JoinRows {
+    var plan: Plan?
+    var environment = Environment()
+    var file: SpillFile.Reader?
+}
+
 /// The held side of a join: its rows by key.
 struct JoinTable {
     let store: RowStore
@@ -177,9 +265,9 @@ struct JoinTable {
     private var sorted = ContiguousArray<Int32>()
     private var starts = ContiguousArray<Int>()
 
-    init(_ execution: Execution, _ plan: Plan, _ keys: [CompiledExpression], _ types: [ScalarType], _ environment: Environment) throws {
-        let store = try execution.store(plan, environment, by: "join")
-        var table = GroupTable(types: types)
+    init(_ execution: Execution, _ work: JoinWork, _ store: RowStore) throws {
+        let keys = work.rightKeys
+        var table = GroupTable(types: work.keyTypes)
         var groups = ContiguousArray<UInt32>()
         groups.reserveCapacity(store.count)
         for batch in store.batches {
@@ -208,7 +296,7 @@ struct JoinTable {
             for row in 0..<held.count { sorted[Int(groups[row])] = Int32(truncatingIfNeeded: row) }
             return
         }
-        for row in held.ordered(positional: execution.isOrdered(plan)) {
+        for row in held.ordered(positional: work.isRightOrdered) {
             let g = Int(groups[row])
             sorted[next[g]] = Int32(truncatingIfNeeded: row)
             next[g] += 1

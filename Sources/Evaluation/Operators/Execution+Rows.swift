@@ -87,16 +87,8 @@ extension Execution {
 
     // MARK: Order
 
-    func sort(
-        _ plan: Plan, _ input: Plan, _ keys: [BoundSortKey], _ environment: Environment, _ emit: (Batch) throws -> Bool
-    ) throws -> Bool {
-        let store = try self.store(input, environment, by: "sort")
-        let rows = try sorted(store, plan, input, keys)
-        return try store.emit(rows, batchRows: options.batchRows, emit)
-    }
-
     /// Row numbers of a store in the order of the keys; ties by row order.
-    private func sorted(_ store: RowStore, _ plan: Plan, _ input: Plan, _ keys: [BoundSortKey]) throws -> [Int] {
+    func sorted(_ store: RowStore, _ plan: Plan, _ input: Plan, _ keys: [BoundSortKey]) throws -> [Int] {
         let order = store.orders(positional: isOrdered(input))
         let columns = try keys.map { key -> SortColumn in
             let e = try compiled(key.expr, of: plan, over: input.columns)

@@ -7,29 +7,49 @@ extension Execution {
         _ plan: Plan, _ input: Plan, _ keys: [BoundExpr], _ aggregates: [BoundAggregate], _ environment: Environment,
         _ emit: (Batch) throws -> Bool
     ) throws -> Bool {
-        let aggregation = try Aggregation(self, plan, input, keys, aggregates)
         let needed = (keys + aggregates.flatMap(\.arguments)).reduce(into: Set<ColumnID>()) { $0.formUnion(PlanRewriter.columns(of: $1)) }
+        let work = AggregationPlan(plan: plan, input: input, keys: keys, aggregates: aggregates)
         if let parts = try partitions(of: input, environment) {
-            let others = try inParallel(parts) { part -> Aggregation in
-                let own = try Aggregation(self, plan, input, keys, aggregates)
-                try run(input, part, needed: needed) { try own.add($0) }
-                return own
+            let merged = try inParallel(parts) { part -> Aggregation? in
+                let own = try Aggregation(self, work, mayPutAside: false)
+                try run(input, part, needed: needed) { try own.add($0) && !own.isFull }
+                return own.isFull ? nil : own
             }
-            for other in others { try aggregation.merge(other) }
-        } else {
-            try run(input, environment, needed: needed) { try aggregation.add($0) }
+            // Groups that do not fit are made once more, on one thread that puts rows aside.
+            if let first = merged.first ?? nil, merged.allSatisfy({ $0 != nil }) {
+                for other in merged.dropFirst() { if let other { try first.merge(other) } }
+                return try first.finish(emit)
+            }
         }
+        let aggregation = try Aggregation(self, work, mayPutAside: true)
+        try run(input, environment, needed: needed) { try aggregation.add($0) }
         return try aggregation.finish(emit)
     }
 }
 
+/// What a `summarize` computes.
+struct AggregationPlan {
+    let plan: Plan
+    let input: Plan
+    let keys: [BoundExpr]
+    let aggregates: [BoundAggregate]
+}
+
 /// The groups of one `summarize`, or of a part of its rows.
+///
+/// When the groups take more memory than allowed, no new ones are made: rows of other groups are put aside on disk, divided by key, and
+/// each division is aggregated by itself at the end. Groups then come out division by division.
 final class Aggregation {
     private let execution: Execution
-    private let plan: Plan
+    private let work: AggregationPlan
+    private let level: Int
+    private let mayPutAside: Bool
+    /// The groups take all memory that they may.
+    private(set) var isFull = false
+    private var aside: KeyPartitions?
     private let keyExprs: [CompiledExpression]
     private let argumentExprs: [[CompiledExpression]]
-    private let states: [any Accumulator]
+    private var states: [any Accumulator]
     private let positional: Bool
     private let readsOrder: Bool
     private let isSingle: Bool
@@ -37,9 +57,13 @@ final class Aggregation {
     private var groups: GroupRows
     private var start = 0
 
-    init(_ execution: Execution, _ plan: Plan, _ input: Plan, _ keys: [BoundExpr], _ aggregates: [BoundAggregate]) throws {
+    /// `level`: how often the rows were divided before.
+    init(_ execution: Execution, _ work: AggregationPlan, mayPutAside: Bool, level: Int = 0) throws {
+        let (plan, input, keys, aggregates) = (work.plan, work.input, work.keys, work.aggregates)
         self.execution = execution
-        self.plan = plan
+        self.work = work
+        self.mayPutAside = mayPutAside
+        self.level = level
         keyExprs = try keys.map { try execution.compiled($0, of: plan, over: input.columns) }
         let arguments = try aggregates.map { a in try a.arguments.map { try execution.compiled($0, of: plan, over: input.columns) } }
         argumentExprs = arguments
@@ -64,19 +88,81 @@ final class Aggregation {
     func add(_ batch: Batch) throws -> Bool {
         let n = batch.count
         if n == 0 { return true }
-        let context = execution.context
-        var ids = ContiguousArray<UInt32>(repeating: 0, count: isSingle ? n : 0)
-        if !isSingle {
-            ids = try table.intern(try keyExprs.map { try $0.evaluate(batch, context).materialized(rows: n) })
-            try execution.limits.check(held: table.count, by: "summarize")
-            resize(table.count)
-        }
         let order = readsOrder || !positional ? execution.orders(batch, positional: positional, start: start) : []
-        groups.add(ids, order, batch)
         start += n
+        if isSingle {
+            try add(batch, ContiguousArray(repeating: 0, count: n), order)
+            return true
+        }
+        let keys = try keyExprs.map { try $0.evaluate(batch, execution.context).materialized(rows: n) }
+        if let aside {
+            try addKnown(batch, keys, order, aside)
+        } else {
+            try addAll(batch, keys, order)
+        }
+        return true
+    }
+
+    private func addAll(_ batch: Batch, _ keys: [Column], _ order: ContiguousArray<RowKey>) throws {
+        let ids = try table.intern(keys)
+        try execution.limits.check(held: table.count, by: "summarize")
+        resize(table.count)
+        try add(batch, ids, order)
+        if bytes > execution.limits.heldBytes, batch.lineage == nil, level < KeyPartitions.mostLevels {
+            isFull = true
+            if mayPutAside { aside = KeyPartitions(level: level, folder: execution.limits.folder) }
+        }
+    }
+
+    /// Adds the rows of known groups, and puts the others aside with their place in the order.
+    private func addKnown(_ batch: Batch, _ keys: [Column], _ order: ContiguousArray<RowKey>, _ aside: KeyPartitions) throws {
+        let found = table.find(keys)
+        var known = ContiguousArray<Int32>()
+        var unknown = ContiguousArray<Int32>()
+        for i in found.indices {
+            if found[i] >= 0 { known.append(Int32(truncatingIfNeeded: i)) } else { unknown.append(Int32(truncatingIfNeeded: i)) }
+        }
+        func chosen(_ rows: ContiguousArray<Int32>) -> ContiguousArray<RowKey> {
+            order.isEmpty ? [] : ContiguousArray(rows.lazy.map { order[Int($0)] })
+        }
+        if !known.isEmpty {
+            try add(batch.gather(known), ContiguousArray(known.lazy.map { UInt32(truncatingIfNeeded: found[Int($0)]) }), chosen(known))
+        }
+        if !unknown.isEmpty {
+            // The order, where it is not that of the keys, travels in columns of its own.
+            var rows = batch.gather(unknown)
+            let orders = chosen(unknown)
+            let places = ContiguousArray(unknown.indices.lazy.map { $0 < orders.count ? Int64(bitPattern: orders[$0].hashLow) : 0 })
+            rows.columns.append(Column(.long, .longs(places)))
+            try aside.add(rows, keys: keys.map { $0.gather(unknown) })
+        }
+    }
+
+    /// Adds rows that were put aside; `places` are their places in the order if that is positional.
+    private func addAside(_ rows: Batch) throws {
+        var batch = rows
+        guard let last = batch.columns.popLast(), case .longs(let places) = last.data else { return }
+        let order: ContiguousArray<RowKey>
+        if !positional, let keys = batch.keys {
+            order = keys
+        } else {
+            order = readsOrder || !positional ? ContiguousArray(places.lazy.map { .ordinal(Int($0)) }) : []
+        }
+        let keys = try keyExprs.map { try $0.evaluate(batch, execution.context).materialized(rows: batch.count) }
+        if let aside { try addKnown(batch, keys, order, aside) } else { try addAll(batch, keys, order) }
+    }
+
+    /// Memory of the groups, roughly.
+    private var bytes: Int {
+        states.reduce(table.bytes + groups.count * (execution.options.keys ? 80 : 8)) { $0 + max($1.bytes, 16 * groups.count) }
+    }
+
+    private func add(_ batch: Batch, _ ids: ContiguousArray<UInt32>, _ order: ContiguousArray<RowKey>) throws {
+        let n = batch.count
+        let context = execution.context
+        groups.add(ids, order, batch)
         let input = AggregateInput(rows: n, groups: ids, order: order, isSingle: isSingle)
         for (i, s) in states.enumerated() { try s.add(try argumentExprs[i].map { try $0.evaluate(batch, context) }, input) }
-        return true
     }
 
     /// Adds the groups of another part, whose rows come behind those of this one.
@@ -104,11 +190,29 @@ final class Aggregation {
             let part = ContiguousArray(sequence[at..<min(sequence.count, at + batchRows)])
             var columns = isSingle ? [] : table.columns(part)
             for s in states { columns += try s.finish(part) }
-            guard columns.count == plan.columns.count else {
-                throw EvaluationError("summarize made \(columns.count) columns for \(plan.columns.count)", at: plan.range)
+            guard columns.count == work.plan.columns.count else {
+                throw EvaluationError("summarize made \(columns.count) columns for \(work.plan.columns.count)", at: work.plan.range)
             }
             guard try emit(groups.batch(columns, part)) else { return false }
             at += part.count
+        }
+        return try finishAside(emit)
+    }
+
+    /// The groups of the rows that were put aside, a division at a time.
+    private func finishAside(_ emit: (Batch) throws -> Bool) throws -> Bool {
+        guard let aside else { return true }
+        // What was handed over makes room for the next.
+        table = GroupTable(types: [])
+        groups = GroupRows(hasKeys: false)
+        states = []
+        let types = work.input.columns.map(\.type) + [.long]
+        for part in 0..<KeyPartitions.count {
+            guard let reader = try aside.reader(part, types) else { continue }
+            let inner = try Aggregation(execution, work, mayPutAside: true, level: level + 1)
+            while let rows = try reader.next() { try inner.addAside(rows) }
+            if try !inner.finish(emit) { return false }
+            aside.drop(part)
         }
         return true
     }

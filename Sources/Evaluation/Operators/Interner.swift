@@ -55,6 +55,9 @@ struct Interner: Sendable {
 
     var count: Int { (CellCode.isWord(type) ? words.count : bytes.count) + (nullID >= 0 ? 1 : 0) }
 
+    /// Memory in use, roughly.
+    var memory: Int { words.bytes + bytes.bytes }
+
     private mutating func internNull() -> UInt32 {
         if nullID < 0 { nullID = count }
         return UInt32(truncatingIfNeeded: nullID)
@@ -217,6 +220,9 @@ struct GroupTable: Sendable {
     }
 
     var count: Int { pairs.last?.count ?? interners.first?.count ?? 0 }
+
+    /// Memory in use, roughly.
+    var bytes: Int { interners.reduce(0) { $0 + $1.memory } + pairs.reduce(0) { $0 + $1.bytes } }
 
     /// The group of each row; new combinations become new groups. There must be at least one key.
     mutating func intern(_ columns: [Column]) throws -> ContiguousArray<UInt32> {
