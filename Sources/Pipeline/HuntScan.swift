@@ -31,8 +31,8 @@ struct HuntFile: Sendable {
 
 /// Reads files on several threads and hands their rows over in the order of the files.
 ///
-/// Threads take files in order; what they make waits in a queue a file. The file that is being handed over may always add, the others only
-/// while less than ``queuedBytes`` wait, so memory is bounded and nobody waits for ever.
+/// Threads take files in order; what they make waits in a queue a file. The file that is being handed over may add while less than
+/// ``queuedBytes`` of it wait, the others while less than that of all files wait: memory is bounded, and nobody waits for ever.
 final class HuntScan: Sendable {
     enum Portion: Sendable {
         case rows([HuntRows], consumed: Int)
@@ -44,6 +44,8 @@ final class HuntScan: Sendable {
         /// The file whose rows are handed over.
         var current = 0
         var queues: [Int: [Portion]] = [:]
+        /// Bytes that wait, of each file and of all.
+        var fileBytes: [Int: Int] = [:]
         var waitingBytes = 0
         var blocked = 0
         var failure: (file: Int, error: any Error)?
@@ -110,7 +112,7 @@ final class HuntScan: Sendable {
                 let waiting = s.queues.removeValue(forKey: file) ?? []
                 // An error counts once all before it was handed over: what is thrown does not depend on threads.
                 if waiting.isEmpty, let failure = s.failure, failure.file <= file { throw failure.error }
-                for p in waiting { s.waitingBytes -= HuntScan.bytes(p) }
+                s.waitingBytes -= s.fileBytes.removeValue(forKey: file) ?? 0
                 return waiting
             }
             if !found.isEmpty {
@@ -154,16 +156,19 @@ final class HuntScan: Sendable {
 
     /// Adds a portion of a file once there is room; false when the scan was ended.
     private func add(_ portion: Portion, _ file: Int) -> Bool {
+        let bytes = HuntScan.bytes(portion)
         while true {
             enum Step { case added, wait, stopped }
             let step = state.withLock { s -> Step in
                 if s.isStopped { return .stopped }
-                if file != s.current, s.waitingBytes > HuntScan.queuedBytes {
+                // Others leave room for the current file, which is taken out as it comes.
+                if (file == s.current ? s.fileBytes[file] ?? 0 : s.waitingBytes) > HuntScan.queuedBytes {
                     s.blocked += 1
                     return .wait
                 }
                 s.queues[file, default: []].append(portion)
-                s.waitingBytes += HuntScan.bytes(portion)
+                s.waitingBytes += bytes
+                s.fileBytes[file, default: 0] += bytes
                 return .added
             }
             switch step {

@@ -57,7 +57,7 @@ public struct RuleBook: Sendable {
     public static func load(_ paths: [String], catalog: WorkspaceCatalog) throws -> RuleBook {
         let functions = FunctionRegistry.standard
         let compiler = RuleCompiler(functions: functions, schemas: catalog)
-        let entries = Concurrently.map(RuleLoader.load(paths)) { loaded -> Entry in
+        let entries = Concurrently.map(RuleLoader.load(paths), stack: RuleCompiler.stackBytes + (1 << 20)) { loaded -> Entry in
             guard let rule = loaded.rule else {
                 // All errors of a rule are told at once, those of its query too.
                 let query = loaded.draft.map { draft in compiler.compile(draft).1.map { place($0, draft) } } ?? []

@@ -134,7 +134,7 @@ struct Hunt: ParsableCommand {
         guard !inputs.contains(where: { $0.file.path == "-" }) else {
             throw fail("--at latest cannot look ahead in standard input", ExitStatus.usage)
         }
-        let probe = HuntTables(inputs: inputs, catalog: catalog)
+        let probe = HuntTables(inputs: inputs, catalog: catalog, threads: max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
         let context = EvaluationContext(now: 0)
         do { try probe.scan(table: "AzureActivity", columns: [], filters: [], context: context) { _ in true } } catch {
             throw fail("\(error)", ExitStatus.io)

@@ -9,7 +9,8 @@ extension Execution {
     /// That is so for chains of operators that look at one row at a time, over a table whose source can be read in parts. Everything such a
     /// chain shares is made ready here, on one thread: sub-queries run once.
     func partitions(of plan: Plan, _ environment: Environment) throws -> [Environment]? {
-        guard options.threads > 1, environment.part == nil, environment.source == nil, provider is any DividedTableProvider,
+        guard options.threads > 1, environment.part == nil, environment.source == nil, environment.graph == nil, plan.levels <= 100,
+            provider is any DividedTableProvider,
             try prepare(plan)
         else { return nil }
         return (0..<options.threads).map { i in

@@ -9,11 +9,13 @@ struct Environment {
     var part: ScanPart?
     /// The columns of the next node's result that are looked at; nil: all of them. Others may hold anything of their type.
     var needed: Set<ColumnID>?
+    /// The graph of the enclosing `partitioned-by`.
+    var graph: Graph?
 }
 
 /// One execution of a plan: compiled expressions, results of shared plans and sub-queries.
 ///
-/// A run is single-threaded; the locks are there because compiled expressions may hold it as their resolver.
+/// Parts of a plan may run on several threads (`Execution+Parallel.swift`); what they share is behind a lock.
 final class Execution: SubqueryResolver, @unchecked Sendable {
     let provider: any TableProvider
     let context: EvaluationContext
@@ -34,8 +36,14 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
         var retained: [AnyObject] = []
     }
     private let caches = Mutex(Caches())
+    /// Graphs of shared plans; used by the run alone.
+    private var graphs: [Int: Graph] = [:]
 
-    init(provider: any TableProvider, context: EvaluationContext, options: ExecutorOptions) {
+    /// The keys of the partitions around, by the identity that the binder gave them.
+    let partitionKeys: [Int64: Value]
+
+    init(provider: any TableProvider, context: EvaluationContext, options: ExecutorOptions, partitionKeys: [Int64: Value] = [:]) {
+        self.partitionKeys = partitionKeys
         self.provider = provider
         self.context = context
         self.options = options
@@ -101,6 +109,14 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
         let batches = try collect(s.plan, Environment(), by: "materialize")
         caches.withLock { $0.shared[s.id] = batches }
         return batches
+    }
+
+    /// The graph of a shared plan, made at its first use.
+    func sharedGraph(_ s: SharedPlan, _ make: () throws -> Graph) throws -> Graph {
+        if let known = graphs[s.id] { return known }
+        let made = try make()
+        graphs[s.id] = made
+        return made
     }
 
     func collect(_ plan: Plan, _ environment: Environment, by name: String) throws -> [Batch] {
