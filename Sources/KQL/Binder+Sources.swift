@@ -171,6 +171,8 @@ extension BindingSession {
         case .range(let name, let from, let to, let step): return bindRange(name, from, to, step, op, env)
         case .datatable(let columns, let cells): return bindDatatable(columns, cells, op, env)
         case .union(let branches): return bindUnion(nil, branches, op, env)
+        case .search(let predicate, let tables): return bindSearch(predicate, tables, nil, op, env)
+        case .find(let tables, let predicate, let columns): return bindFind(tables, predicate, columns, op, env)
         default:
             unsupported(op)
             return nil
