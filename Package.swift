@@ -71,6 +71,8 @@ let package = Package(
                 "Sinks", "Service", argumentParser, logging,
             ],
             swiftSettings: settings),
+        .executableTarget(
+            name: "query-bench", dependencies: ["Columnar", "KQL", "Evaluation"], path: "Benchmarks/QueryBench", swiftSettings: settings),
         roomTests("CKernels", []),
         roomTests("Columnar", []),
         roomTests("KQL", ["Columnar"]),

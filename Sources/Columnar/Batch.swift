@@ -29,3 +29,21 @@ public struct Batch: Sendable {
     /// The rows whose bit is set.
     public func filter(_ selection: Bitmap) -> Batch { selection.isFull ? self : gather(selection.indices) }
 }
+
+extension Batch {
+    /// Memory of cells and keys, roughly: a dictionary that batches share counts in each.
+    public var bytes: Int { columns.reduce(keys.map { $0.count * MemoryLayout<RowKey>.stride } ?? 0) { $0 + $1.bytes } }
+}
+
+extension Column {
+    /// Memory of the cells, roughly.
+    public var bytes: Int {
+        switch data {
+        case .bools: count / 8
+        case .longs, .reals: count * 8
+        case .decimals: count * MemoryLayout<Decimal128>.stride
+        case .guids: count * 16
+        case .strings(let s), .dynamics(let s): s.values.bytes.count + 4 * s.values.count + 4 * (s.codes?.count ?? 0)
+        }
+    }
+}

@@ -101,19 +101,4 @@ public struct Bitmap: Sendable, Hashable {
             }
         }
     }
-
-    /// The set indices, ascending.
-    public var indices: ContiguousArray<Int32> {
-        var out = ContiguousArray<Int32>()
-        out.reserveCapacity(popcount)
-        forEachSet { out.append(Int32(truncatingIfNeeded: $0)) }
-        return out
-    }
-
-    /// The bits at the rows given, in that order.
-    public func gather(_ rows: ContiguousArray<Int32>) -> Bitmap {
-        var r = Bitmap(repeating: false, count: rows.count)
-        for (i, row) in rows.enumerated() where self[Int(row)] { r.words[i >> 6] |= 1 << UInt64(i & 63) }
-        return r
-    }
 }

@@ -62,36 +62,19 @@ public struct Column: Sendable {
 
     /// `count` rows of one value, of the value's type.
     public init(repeating value: Value, count: Int) {
-        var b = ColumnBuilder(value.type)
+        func repeated<T>(_ cell: T) -> ContiguousArray<T> { ContiguousArray(repeating: cell, count: count) }
+        let type = value.type
         switch value {
-        case .string(let s):
-            self.init(.string, .strings(StringColumn(repeating: s, count: count)))
-        case .dynamic(let d):
-            self.init(.dynamic, .dynamics(StringColumn(repeating: JSONText.compact(d), count: count)))
-        default:
-            b.reserve(count)
-            for _ in 0..<count { b.append(value) }
-            self = b.finish()
-        }
-    }
-
-    /// The rows given, in that order. Rows must be in range; -1 gives a null (an empty string), for outer joins.
-    public func gather(_ rows: ContiguousArray<Int32>) -> Column {
-        if rows.contains(where: { $0 < 0 }) {
-            var b = ColumnBuilder(type)
-            b.reserve(rows.count)
-            for r in rows { if r < 0 { b.appendNull() } else { b.append(self, row: Int(r)) } }
-            return b.finish()
-        }
-        let v = validity?.gather(rows)
-        switch data {
-        case .bools(let b): return Column(type, .bools(b.gather(rows)), validity: v)
-        case .longs(let a): return Column(type, .longs(ContiguousArray(rows.lazy.map { a[Int($0)] })), validity: v)
-        case .reals(let a): return Column(type, .reals(ContiguousArray(rows.lazy.map { a[Int($0)] })), validity: v)
-        case .decimals(let a): return Column(type, .decimals(ContiguousArray(rows.lazy.map { a[Int($0)] })), validity: v)
-        case .guids(let a): return Column(type, .guids(ContiguousArray(rows.lazy.map { a[Int($0)] })), validity: v)
-        case .strings(let s): return Column(type, .strings(s.gather(rows)))
-        case .dynamics(let s): return Column(type, .dynamics(s.gather(rows)), validity: v)
+        case .string(let s): self.init(.string, .strings(StringColumn(repeating: s, count: count)))
+        case .dynamic(.null): self = Column.nulls(.dynamic, count: count)
+        case .dynamic(let d): self.init(.dynamic, .dynamics(StringColumn(repeating: JSONText.compact(d), count: count)))
+        case .bool(let v): self.init(type, .bools(Bitmap(repeating: v, count: count)))
+        case .int(let v): self.init(type, .longs(repeated(Int64(v))))
+        case .long(let v), .datetime(let v), .timespan(let v): self.init(type, .longs(repeated(v)))
+        case .real(let v): self.init(type, .reals(repeated(v)))
+        case .decimal(let v): self.init(type, .decimals(repeated(v)))
+        case .guid(let v): self.init(type, .guids(repeated(v)))
+        case .null(let type): self = Column.nulls(type, count: count)
         }
     }
 
@@ -104,8 +87,20 @@ public struct Column: Sendable {
         return b.finish()
     }
 
-    /// A column of nulls (of empty strings for `string`).
-    public static func nulls(_ type: ScalarType, count: Int) -> Column { Column(repeating: .missing(type), count: count) }
+    /// A column of nulls (of empty strings for `string`). No cell is visited one by one.
+    public static func nulls(_ type: ScalarType, count: Int) -> Column {
+        func zeros<T>(_ zero: T) -> ContiguousArray<T> { ContiguousArray(repeating: zero, count: count) }
+        let none = Bitmap(repeating: false, count: count)
+        switch type {
+        case .bool: return Column(type, .bools(none), validity: none)
+        case .int, .long, .datetime, .timespan: return Column(type, .longs(zeros(0)), validity: none)
+        case .real: return Column(type, .reals(zeros(0)), validity: none)
+        case .decimal: return Column(type, .decimals(zeros(Decimal128(0))), validity: none)
+        case .guid: return Column(type, .guids(zeros(0)), validity: none)
+        case .string: return Column(type, .strings(StringColumn(repeating: "", count: count)))
+        case .dynamic: return Column(type, .dynamics(StringColumn(repeating: "", count: count)), validity: none)
+        }
+    }
 }
 
 /// Builds a column a cell at a time.

@@ -9,6 +9,13 @@ public struct ByteStrings: Sendable, Hashable {
         bytes = []
     }
 
+    /// From parts; the invariants of ``offsets`` are the caller's promise, of which the ends are checked.
+    public init(offsets: ContiguousArray<UInt32>, bytes: ContiguousArray<UInt8>) {
+        precondition(offsets.first == 0 && Int(offsets[offsets.count - 1]) == bytes.count, "ByteStrings: offsets do not fit the bytes")
+        self.offsets = offsets
+        self.bytes = bytes
+    }
+
     public var count: Int { offsets.count - 1 }
 
     public mutating func reserve(strings: Int, bytes n: Int) {
@@ -95,20 +102,6 @@ public struct StringColumn: Sendable {
     }
 
     public subscript(row: Int) -> String { values[code(row)] }
-
-    /// The rows given, in that order; keeps the dictionary when it has one or when rows are few enough to copy.
-    public func gather(_ rows: ContiguousArray<Int32>) -> StringColumn {
-        if let codes {
-            // A small selection from a large dictionary is copied out, so that a survivor does not keep a whole batch alive.
-            if values.count <= 2 * rows.count + 16 {
-                return StringColumn(codes: ContiguousArray(rows.lazy.map { codes[Int($0)] }), values: values)
-            }
-        }
-        var b = ByteStrings()
-        b.reserve(strings: rows.count, bytes: rows.count * 16)
-        for r in rows { b.append(values, at: code(Int(r))) }
-        return StringColumn(b)
-    }
 
     public func concatenated(_ other: StringColumn) -> StringColumn {
         var b = ByteStrings()

@@ -11,12 +11,22 @@ public struct ExecutorOptions: Sendable {
     public var stableTake: Bool
     /// Rows of a batch that operators make.
     public var batchRows: Int
+    /// Threads on which operators may work; results do not depend on it.
+    public var threads: Int
+    /// Rows of sources that keep one order may go without keys in plans whose results do not hang on them (``PlanOrder``): rows and groups
+    /// then come in the source's order instead of that of the keys.
+    public var sheddingKeys: Bool
 
-    public init(lineage: Bool = false, keys: Bool = true, stableTake: Bool = true, batchRows: Int = 2048) {
+    public init(
+        lineage: Bool = false, keys: Bool = true, stableTake: Bool = true, batchRows: Int = 2048, threads: Int = 1,
+        sheddingKeys: Bool = false
+    ) {
         self.lineage = lineage
         self.keys = keys || lineage
         self.stableTake = stableTake
         self.batchRows = max(1, batchRows)
+        self.threads = max(1, threads)
+        self.sheddingKeys = sheddingKeys
     }
 }
 
@@ -46,8 +56,10 @@ public struct Executor: Sendable {
     }
 
     private func runHere(_ plan: Plan, emit: (Batch) throws -> Bool) throws {
-        let execution = Execution(provider: provider, context: context, options: options)
         let pruned = PlanRewriter.prune(plan)
+        var options = options
+        if options.sheddingKeys, !options.lineage, !PlanOrder.readsKeys(pruned) { options.keys = false }
+        let execution = Execution(provider: provider, context: context, options: options)
         var rows = 0
         let limit = context.limits.resultRows
         try execution.run(pruned, Environment()) { batch in

@@ -22,10 +22,18 @@ public struct EvaluationLimits: Sendable {
     public var heldRows: Int
     /// Rows of the result.
     public var resultRows: Int
+    /// Memory that `summarize`, `join` and `sort` each hold, roughly, before they put rows aside in temporary files.
+    public var heldBytes: Int
+    /// The folder of temporary files; nil: `TMPDIR`, or `/tmp`.
+    public var temporaryFolder: String?
 
-    public init(heldRows: Int = 20_000_000, resultRows: Int = 5_000_000) {
+    public init(
+        heldRows: Int = 20_000_000, resultRows: Int = 5_000_000, heldBytes: Int = 1 << 30, temporaryFolder: String? = nil
+    ) {
         self.heldRows = heldRows
         self.resultRows = resultRows
+        self.heldBytes = heldBytes
+        self.temporaryFolder = temporaryFolder
     }
 }
 
@@ -60,6 +68,26 @@ public enum Datum: Sendable {
         case .column(let c): c
         }
     }
+}
+
+/// One of several parts in which a table is read at the same time. Parts are numbered in row order.
+public struct ScanPart: Sendable, Hashable {
+    public let index: Int
+    public let count: Int
+    public init(index: Int, count: Int) {
+        self.index = index
+        self.count = count
+    }
+}
+
+/// A source whose tables can be read in parts by several threads.
+public protocol DividedTableProvider: TableProvider {
+    /// As ``TableProvider/scan(table:columns:filters:context:emit:)``, the rows of one part: parts of one count are disjoint, hold all rows
+    /// together, and are the whole in its order when put one after the other.
+    func scan(
+        table: String, columns: [BoundColumn], filters: [BoundExpr], context: EvaluationContext, part: ScanPart,
+        emit: (Batch) throws -> Bool
+    ) throws
 }
 
 /// The rows of tables for one execution: files of a hunt, the retained survivors of a rule's legs, or test data.

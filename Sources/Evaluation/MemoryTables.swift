@@ -2,7 +2,7 @@ import Columnar
 import KQL
 
 /// Tables held in memory: watchlists, inline data, tests.
-public struct MemoryTables: TableProvider, SchemaCatalog {
+public struct MemoryTables: DividedTableProvider, SchemaCatalog {
     private struct Table: Sendable {
         let schema: TableSchema
         let batches: [Batch]
@@ -52,9 +52,18 @@ public struct MemoryTables: TableProvider, SchemaCatalog {
     public func scan(
         table: String, columns: [BoundColumn], filters: [BoundExpr], context: EvaluationContext, emit: (Batch) throws -> Bool
     ) throws {
+        try scan(
+            table: table, columns: columns, filters: filters, context: context, part: ScanPart(index: 0, count: 1), emit: emit)
+    }
+
+    public func scan(
+        table: String, columns: [BoundColumn], filters: [BoundExpr], context: EvaluationContext, part: ScanPart,
+        emit: (Batch) throws -> Bool
+    ) throws {
         guard let t = tables[table] else { throw EvaluationError("there is no table \(table)") }
         let positions = columns.map { c in t.schema.columns.firstIndex { $0.name == c.name && $0.type == c.type } }
-        for batch in t.batches {
+        let (n, parts) = (t.batches.count, max(1, part.count))
+        for batch in t.batches[(n * part.index / parts)..<(n * (part.index + 1) / parts)] {
             let picked = zip(columns, positions).map { c, p in p.map { batch.columns[$0] } ?? Column.nulls(c.type, count: batch.count) }
             if try !emit(Batch(columns: picked, count: batch.count, keys: batch.keys, lineage: batch.lineage)) { return }
         }

@@ -5,7 +5,7 @@ import Matcher
 import Tables
 
 /// One place where a plan reads a table.
-struct HuntRead {
+struct HuntRead: Sendable {
     /// The identities of the columns: every reference to a table has its own. The table's name stands for reads without columns.
     struct ID: Hashable, Comparable {
         let table: String
@@ -50,7 +50,7 @@ struct HuntRead {
 }
 
 /// Takes a read's columns from batches that hold those of several reads.
-struct HuntPicker {
+struct HuntPicker: Sendable {
     private let table: Int?
     private let positions: [Int?]
     private let types: [BoundColumn]
@@ -70,65 +70,86 @@ struct HuntPicker {
     }
 }
 
-/// Rows that a scan takes along for others.
-final class HuntShelf {
-    private struct Place {
-        let read: HuntRead
-        let filters: [CompiledExpression]
-        var picker: HuntPicker?
-        /// Nil: they were too many.
-        var batches: [Batch]? = []
-        var bytes = 0
-    }
-    private var places: [Place]
+/// A read with its conditions made ready: what a reading thread does to a batch.
+struct HuntSieve: Sendable {
+    let read: HuntRead
+    private let filters: [CompiledExpression]
+    private let picker: HuntPicker
     private let context: EvaluationContext
+
+    init(_ read: HuntRead, normalizer: Normalizer, context: EvaluationContext) {
+        self.read = read
+        self.context = context
+        // A condition that cannot be decided here is decided later: all run again above the scan.
+        filters = read.filters.compactMap { e in
+            HuntShelf.isRepeatable(e) ? try? CompiledExpression(e, input: read.columns, subqueries: NoSubqueries()) : nil
+        }
+        picker = HuntPicker(read, normalizer: normalizer)
+    }
+
+    /// The rows of a batch that the read wants; nil if there are none. Keys are made for those rows alone.
+    func rows(_ whole: TableBatch, in chunk: UnsafeRawBufferPointer, keyed: Bool) throws -> Batch? {
+        guard var rows = picker.pick(whole.batch, of: whole.table) else { return nil }
+        var places: ContiguousArray<Int32>?
+        for filter in filters where rows.count > 0 {
+            let chosen = try filter.select(rows, context)
+            if chosen.isFull { continue }
+            let kept = chosen.indices
+            places = places.map { p in ContiguousArray(kept.lazy.map { p[Int($0)] }) } ?? kept
+            rows = rows.gather(kept)
+        }
+        if rows.count == 0 { return nil }
+        if keyed {
+            if let places {
+                rows.keys = ContiguousArray(places.lazy.map { whole.rowKey(Int($0), in: chunk) })
+            } else {
+                rows.keys = ContiguousArray((0..<whole.count).lazy.map { whole.rowKey($0, in: chunk) })
+            }
+        }
+        return rows
+    }
+}
+
+/// Rows that a scan takes along for others.
+struct HuntShelf {
+    private var places: [HuntRead.ID: (batches: [Batch]?, bytes: Int)]
     private var room: Int
 
-    init(_ reads: [HuntRead], context: EvaluationContext, limit: Int) {
-        self.context = context
+    init(_ reads: [HuntRead], limit: Int) {
         room = limit
-        places = reads.map { read in
-            // A condition that cannot be decided here is decided later: it runs again above the scan.
-            let filters = read.filters.compactMap { e in
-                HuntShelf.isRepeatable(e) ? try? CompiledExpression(e, input: read.columns, subqueries: NoSubqueries()) : nil
-            }
-            return Place(read: read, filters: filters)
-        }
+        places = Dictionary(reads.map { ($0.id, ([], 0)) }) { a, _ in a }
     }
 
     /// Whether nothing is taken along.
-    var isEmpty: Bool { places.allSatisfy { $0.batches == nil } }
+    var isEmpty: Bool { places.values.allSatisfy { $0.batches == nil } }
 
     /// What was kept, of those reads that fitted.
-    var rows: [HuntRead.ID: [Batch]] {
-        places.reduce(into: [:]) { out, place in if let batches = place.batches { out[place.read.id] = batches } }
-    }
+    var rows: [HuntRead.ID: [Batch]] { places.compactMapValues(\.batches) }
 
-    func add(_ batch: Batch, of table: Int, _ normalizer: Normalizer) throws {
-        for i in places.indices where places[i].batches != nil {
-            if places[i].picker == nil { places[i].picker = HuntPicker(places[i].read, normalizer: normalizer) }
-            guard var rows = places[i].picker?.pick(batch, of: table) else { continue }
-            for filter in places[i].filters where rows.count > 0 { rows = rows.filter(try filter.select(rows, context)) }
-            guard rows.count > 0 else { continue }
-            let bytes = rows.bytes
-            room -= bytes
-            if room < 0 {
-                room += bytes + places[i].bytes
-                places[i].batches = nil
-            } else {
-                places[i].bytes += bytes
-                places[i].batches?.append(rows)
-            }
+    mutating func add(_ rows: Batch, of read: HuntRead.ID) {
+        guard var place = places[read], place.batches != nil else { return }
+        let bytes = rows.bytes
+        room -= bytes
+        if room < 0 {
+            // Too many: they are read again.
+            room += bytes + place.bytes
+            places[read] = (nil, 0)
+            return
         }
+        places[read] = nil
+        place.bytes += bytes
+        place.batches?.append(rows)
+        places[read] = place
     }
 
-    private static func isRepeatable(_ e: BoundExpr) -> Bool {
+    /// Whether a condition gives the same for a row wherever it is asked, and asks for nothing but its cells.
+    static func isRepeatable(_ e: BoundExpr) -> Bool {
         if PlanRewriter.hasSubquery(e) { return false }
         var result = true
         func visit(_ e: BoundExpr) {
             switch e.kind {
             case .call(let name, let arguments):
-                if name == "rand" || name == "new_guid" { result = false }
+                if name == "rand" || name == "new_guid" || (name == "ingestion_time" && arguments.isEmpty) { result = false }
                 for a in arguments { visit(a) }
             case .member(let base, _): visit(base)
             case .element(let base, let index):
@@ -140,20 +161,5 @@ final class HuntShelf {
         }
         visit(e)
         return result
-    }
-}
-
-extension Batch {
-    /// Memory of the cells, roughly.
-    var bytes: Int {
-        columns.reduce(count * MemoryLayout<RowKey>.stride) { sum, column in
-            switch column.data {
-            case .bools: sum + count / 8
-            case .longs, .reals: sum + count * 8
-            case .decimals: sum + count * MemoryLayout<Decimal128>.stride
-            case .guids: sum + count * 16
-            case .strings(let s), .dynamics(let s): sum + s.values.bytes.count + 4 * s.values.count + 4 * (s.codes?.count ?? 0)
-            }
-        }
     }
 }

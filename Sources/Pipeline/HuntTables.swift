@@ -19,6 +19,8 @@ public struct HuntInput: Sendable, Hashable {
 /// Figures of a hunt's scans.
 public struct HuntFigures: Sendable {
     public var files = 0
+    /// Files left alone because their names tell that all their records are too old.
+    public var skippedFiles = 0
     public var records = 0
     public var rawBytes = 0
     public var deadLetters = 0
@@ -37,6 +39,7 @@ public final class HuntTables: TableProvider {
     private let catalog: WorkspaceCatalog
     private let limits: IngestLimits
     private let keptBytes: Int
+    private let threads: Int
     private let progress: @Sendable (Int) -> Void
     private let isCancelled: @Sendable () -> Bool
     private let state = Mutex(State())
@@ -45,38 +48,47 @@ public final class HuntTables: TableProvider {
         var figures = HuntFigures()
         /// Tables that a file held when it was read; files are skipped for others.
         var held: [String: Set<String>] = [:]
+        /// Least and greatest time of a file's rows of some tables.
+        var times: [String: (least: Int64, greatest: Int64, tables: Set<String>)] = [:]
+        var skipped: Set<String> = []
         var counted: Set<String> = []
         var reads: [HuntRead.ID: HuntRead] = [:]
         /// Rows taken along for scans to come.
         var kept: [HuntRead.ID: [Batch]] = [:]
         var isPipeRead = false
+        var isKeyed = true
     }
 
-    /// `keptBytes`: memory for rows taken along.
+    /// `keptBytes`: memory for rows taken along. `threads`: files that are read at the same time; what comes out does not depend on it.
     public init(
-        inputs: [HuntInput], catalog: WorkspaceCatalog, limits: IngestLimits = IngestLimits(), keptBytes: Int = 256 << 20,
+        inputs: [HuntInput], catalog: WorkspaceCatalog, limits: IngestLimits = IngestLimits(), keptBytes: Int = 256 << 20, threads: Int = 1,
         progress: @escaping @Sendable (Int) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
     ) {
         self.inputs = inputs
         self.catalog = catalog
         self.limits = limits
         self.keptBytes = keptBytes
+        self.threads = max(1, threads)
         self.progress = progress
         self.isCancelled = isCancelled
     }
 
     public var figures: HuntFigures { state.withLock { $0.figures } }
 
-    /// Announces the reads of the plan that is about to run: the plan as the executor sees it, unused columns pruned.
-    public func expect(_ plan: Plan) {
+    /// Announces the reads of the plan that is about to run: the plan as the executor sees it, unused columns pruned. `keyed`: whether
+    /// rows get keys, which costs a hash of every record.
+    public func expect(_ plan: Plan, keyed: Bool = true) {
         let reads = HuntRead.reads(of: plan)
-        state.withLock { $0.reads = reads }
+        state.withLock {
+            $0.reads = reads
+            $0.isKeyed = keyed
+        }
     }
 
     public func scan(
         table: String, columns: [BoundColumn], filters: [BoundExpr], context: EvaluationContext, emit: (Batch) throws -> Bool
     ) throws {
-        let own = HuntRead(table: table, columns: columns, filters: [])
+        let own = HuntRead(table: table, columns: columns, filters: filters)
         if let batches = state.withLock({ $0.kept[own.id] }) {
             for b in batches { if try !emit(b) { return } }
             return
@@ -85,79 +97,165 @@ public final class HuntTables: TableProvider {
         let others = state.withLock { s in s.reads.values.filter { $0.id != own.id && s.kept[$0.id] == nil } }
             .sorted { $0.id < $1.id }
         let used = state.withLock { s in s.kept.values.joined().reduce(0) { $0 + $1.bytes } }
-        let shelf = HuntShelf(others, context: context, limit: keptBytes - used)
-        var wanted: [String: Set<String>] = [:]
-        for read in [own] + others { wanted[read.table, default: []].formUnion(read.columns.map(\.name)) }
-        let needs = wanted.keys.sorted().map { name in
-            NormalizedTable(name: name, columns: HuntRead.columns(of: [own] + others, table: name))
-        }
-        let normalizer = Normalizer(catalog: catalog, needs: needs)
-        let session = normalizer.makeSession()
-        let picker = HuntPicker(own, normalizer: normalizer)
-        let chunk = Chunk()
+        let reads = [own] + others
+        let plan = ScanPlan(reads, catalog: catalog, context: context, keyed: state.withLock { $0.isKeyed })
         // A pipe cannot be read again: what others want of it is taken to its end.
         let readsPipe = inputs.contains { $0.file.path == "-" }
-        var wantsMore = true
-        for input in inputs {
-            let path = input.file.path
-            if let held = state.withLock({ $0.held[path] }), held.isDisjoint(with: wanted.keys) { continue }
-            if path == "-", hasReadPipe() {
-                let most = "\(keptBytes >> 20) MiB"
-                throw EvaluationError(
-                    "standard input is read once, and its rows of \(table) are more than the \(most) that are kept: write it to a file first"
-                )
-            }
-            let reader: RecordReader
-            do {
-                let raw: any RawInput = path == "-" ? PipeInput(isCancelled: isCancelled) : try FileInput(path: path)
-                reader = RecordReader(raw, limits: limits)
-            } catch let error as IngestError {
-                note(path) { $0.problems.append(error.description) }
-                continue
-            }
-            var stream = normalizer.stream(path: path, table: input.table)
-            var goOn = true
-            var newest: Int64 = 0
-            var records = 0
-            var bytes = 0
-            var dead = 0
-            while goOn {
-                if isCancelled() { throw HuntCancelled() }
-                let outcome: RecordReader.Outcome
-                do { outcome = try reader.next(into: chunk, final: true) } catch let error as IngestError {
-                    note(path) { $0.problems.append(error.description) }
-                    break
-                }
-                guard outcome == .chunk else { break }
-                progress(chunk.consumed)
-                bytes += chunk.produced
-                records += chunk.records.count
-                dead += chunk.problems.count
-                let slices = chunk.records.map { RecordSlice(offset: $0.offset, length: $0.length) }
-                session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
-                for t in session.recordTimes { newest = max(newest, t) }
-                for batch in session.finish() where batch.count > 0 {
-                    let keyed = batch.keyed(in: chunk.data)
-                    try shelf.add(keyed, of: batch.table, normalizer)
-                    if wantsMore, let rows = picker.pick(keyed, of: batch.table) { wantsMore = try emit(rows) }
-                }
-                goOn = wantsMore || (readsPipe && !shelf.isEmpty)
-            }
-            let complete = goOn
-            let names = Set(session.takeCounts().records.keys)
-            state.withLock { s in
-                s.figures.newest = max(s.figures.newest, newest)
-                if complete { s.held[path] = names }
-                if s.counted.insert(path).inserted {
-                    s.figures.files += 1
-                    s.figures.records += records
-                    s.figures.rawBytes += bytes
-                    s.figures.deadLetters += dead
-                }
-            }
-            if !goOn { return }
+        if readsPipe, hasReadPipe() {
+            let most = "\(keptBytes >> 20) MiB"
+            throw EvaluationError(
+                "standard input is read once, and its rows of \(table) are more than the \(most) that are kept: write it to a file first")
         }
-        state.withLock { $0.kept.merge(shelf.rows) { a, _ in a } }
+        var shelf = HuntShelf(others, limit: keptBytes - used)
+        var wantsMore = true
+        let files = inputs.filter { wants($0, plan) }
+        try HuntScan(files).run(threads: threads, read: { try self.read($0, plan, $1) }) { file, portion in
+            switch portion {
+            case .rows(let rows, let consumed):
+                progress(consumed)
+                for r in rows {
+                    if r.read > 0 {
+                        shelf.add(r.batch, of: reads[r.read].id)
+                    } else if wantsMore {
+                        wantsMore = try emit(r.batch)
+                    }
+                }
+            case .end(let summary): note(files[file].file.path, summary, plan.tables)
+            }
+            return wantsMore || (readsPipe && !shelf.isEmpty)
+        }
+        if wantsMore || readsPipe { state.withLock { $0.kept.merge(shelf.rows) { a, _ in a } } }
+    }
+
+    /// What the reading threads share.
+    private struct ScanPlan: Sendable {
+        let normalizer: Normalizer
+        let sieves: [HuntSieve]
+        let times: [HuntTimes]
+        let needles: HuntNeedles?
+        let tables: Set<String>
+        let context: EvaluationContext
+        let keyed: Bool
+
+        init(_ reads: [HuntRead], catalog: WorkspaceCatalog, context: EvaluationContext, keyed: Bool) {
+            let names = Set(reads.map(\.table))
+            let normalizer = Normalizer(
+                catalog: catalog,
+                needs: names.sorted().map { NormalizedTable(name: $0, columns: HuntRead.columns(of: reads, table: $0)) })
+            self.normalizer = normalizer
+            self.context = context
+            self.keyed = keyed
+            tables = names
+            sieves = reads.map { HuntSieve($0, normalizer: normalizer, context: context) }
+            times = reads.map { HuntTimes($0, context: context) }
+            needles = HuntNeedles(reads, normalizer)
+        }
+    }
+
+    /// Whether a file may hold rows that some read wants: by its name, and by what was seen when it was read before.
+    private func wants(_ input: HuntInput, _ plan: ScanPlan) -> Bool {
+        let path = input.file.path
+        let (held, times) = state.withLock { ($0.held[path], $0.times[path]) }
+        if let held, held.isDisjoint(with: plan.tables) { return false }
+        if let times, plan.tables.isSubset(of: times.tables), !plan.times.contains(where: { $0.meets(times.least, times.greatest) }) {
+            return false
+        }
+        guard input.file.path != "-", plan.times.allSatisfy(\.isBounded), let arrival = HuntTimes.arrival(path: path) else { return true }
+        if plan.times.contains(where: { $0.meets(.min, arrival &+ HuntTimes.slack) }) { return true }
+        state.withLock { s in
+            s.figures.newest = max(s.figures.newest, arrival)
+            if s.skipped.insert(path).inserted { s.figures.skippedFiles += 1 }
+        }
+        progress(Int(input.file.size))
+        return false
+    }
+
+    /// Reads one file; runs on a thread of its own.
+    private func read(_ input: HuntInput, _ plan: ScanPlan, _ add: (HuntScan.Portion) throws -> Bool) throws {
+        let path = input.file.path
+        var summary = HuntFile()
+        let reader: RecordReader
+        do {
+            let raw: any RawInput = path == "-" ? PipeInput(isCancelled: isCancelled) : try FileInput(path: path)
+            reader = RecordReader(raw, limits: limits)
+        } catch let error as IngestError {
+            summary.problem = error.description
+            _ = try add(.end(summary))
+            return
+        }
+        let session = plan.normalizer.makeSession()
+        let chunk = Chunk()
+        var stream = plan.normalizer.stream(path: path, table: input.table)
+        var goesOn = true
+        var isWhole = true
+        while goesOn {
+            if isCancelled() { throw HuntCancelled() }
+            do { guard try reader.next(into: chunk, final: true) == .chunk else { break } } catch let error as IngestError {
+                summary.problem = error.description
+                break
+            }
+            summary.bytes += chunk.produced
+            summary.records += chunk.records.count
+            summary.dead += chunk.problems.count
+            summary.dead += normalize(chunk, session, plan, &stream, &isWhole)
+            for t in session.recordTimes { summary.newest = max(summary.newest, t) }
+            var rows: [HuntRows] = []
+            for batch in session.finish() where batch.count > 0 {
+                for t in batch.times where t > 0 {
+                    summary.least = min(summary.least, t)
+                    summary.greatest = max(summary.greatest, t)
+                }
+                for (i, sieve) in plan.sieves.enumerated() {
+                    if let found = try sieve.rows(batch, in: chunk.data, keyed: plan.keyed) { rows.append(HuntRows(read: i, batch: found)) }
+                }
+            }
+            goesOn = try add(.rows(rows, consumed: chunk.consumed))
+        }
+        // Where records were left alone, it is not known which tables and times there are.
+        summary.isComplete = goesOn && isWhole
+        summary.tables = Set(session.takeCounts().records.keys)
+        _ = try add(.end(summary))
+    }
+
+    /// Makes the rows of a chunk; returns how many records cannot be read. `isWhole` becomes false when records were left alone.
+    private func normalize(
+        _ chunk: Chunk, _ session: NormalizerSession, _ plan: ScanPlan, _ stream: inout StreamState, _ isWhole: inout Bool
+    ) -> Int {
+        var dead = 0
+        if let needles = plan.needles {
+            let slices = needles.candidates(chunk)
+            if slices.count < chunk.records.count {
+                let before = stream
+                session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
+                // A record without a time takes over that of the one before, which may have been left alone.
+                if stream.inheritedTimes == before.inheritedTimes {
+                    isWhole = false
+                    return dead
+                }
+                _ = session.finish()
+                stream = before
+                dead = 0
+            }
+        }
+        let slices = chunk.records.map { RecordSlice(offset: $0.offset, length: $0.length) }
+        session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
+        return dead
+    }
+
+    private func note(_ path: String, _ file: HuntFile, _ tables: Set<String>) {
+        state.withLock { s in
+            s.figures.newest = max(s.figures.newest, file.newest)
+            if file.isComplete, file.problem == nil || file.records > 0 {
+                s.held[path] = file.tables
+                s.times[path] = (file.least, file.greatest, tables)
+            }
+            guard s.counted.insert(path).inserted else { return }
+            if let problem = file.problem { s.figures.problems.append(problem) }
+            s.figures.files += 1
+            s.figures.records += file.records
+            s.figures.rawBytes += file.bytes
+            s.figures.deadLetters += file.dead
+        }
     }
 
     /// Whether standard input was read before; from now on it was.
@@ -166,10 +264,6 @@ public final class HuntTables: TableProvider {
             defer { s.isPipeRead = true }
             return s.isPipeRead
         }
-    }
-
-    private func note(_ path: String, _ body: (inout HuntFigures) -> Void) {
-        state.withLock { s in if s.counted.insert(path).inserted { body(&s.figures) } }
     }
 
     /// The catalogue extended by what the files hold: custom tables with inferred columns, from the first records of each file in path order.

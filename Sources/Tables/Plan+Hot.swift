@@ -334,3 +334,28 @@ struct PlanView {
         return Text(UnsafePointer(constantBytes) + start, Int(constantOffsets[Int(i) + 1]) - start)
     }
 }
+
+extension Normalizer {
+    /// Whether every value that a text column of a needed table can have stands in the record's own bytes, or in a text inside it with
+    /// escapes: no constant, no translation, no other letter case.
+    ///
+    /// A record without a backslash that does not hold some text then has no row whose cell holds it.
+    public func isVerbatim(column: String, table: String) -> Bool {
+        guard let t = tables.firstIndex(where: { $0.name == table }),
+            let sink = tables[t].columns.firstIndex(where: { $0.name == column }), tables[t].columns[sink].type == .string
+        else { return false }
+        let view = plan.view
+        for s in 0..<view.shapeCount {
+            let shape = view.shapes[s]
+            for i in 0..<Int(shape.targetCount) {
+                let target = view.targets[Int(shape.firstTarget) + i]
+                guard Int(target.table) == t else { continue }
+                for c in 0..<Int(target.columnCount) {
+                    let filled = view.columns[Int(target.firstColumn) + c]
+                    if Int(filled.sink) == sink, filled.operation != .value, filled.operation != .missing { return false }
+                }
+            }
+        }
+        return true
+    }
+}

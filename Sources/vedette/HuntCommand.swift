@@ -1,6 +1,7 @@
 import ArgumentParser
 import Columnar
 import Evaluation
+import Glibc
 import Ingest
 import KQL
 import Matcher
@@ -93,9 +94,12 @@ struct Hunt: ParsableCommand {
         if inputs.isEmpty, readsTables(plan) { throw fail("the query reads a table: name its data with --data PATH", ExitStatus.usage) }
 
         let bar = ProgressBar(total: Int(inputs.reduce(0) { $0 + $1.file.size }))
-        let tables = HuntTables(inputs: inputs, catalog: catalog, progress: { bar.add($0) })
-        let executor = Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false))
-        tables.expect(PlanRewriter.prune(plan))
+        let threads = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let tables = HuntTables(inputs: inputs, catalog: catalog, threads: threads, progress: { bar.add($0) })
+        let executor = Executor(
+            provider: tables, context: context, options: ExecutorOptions(stableTake: false, threads: threads, sheddingKeys: true))
+        let pruned = PlanRewriter.prune(plan)
+        tables.expect(pruned, keyed: PlanOrder.readsKeys(pruned))
         let printers = printers(plan, bound.resultNames)
         do {
             var done = 0
@@ -152,7 +156,7 @@ struct Hunt: ParsableCommand {
         guard !inputs.contains(where: { $0.file.path == "-" }) else {
             throw fail("--at latest cannot look ahead in standard input", ExitStatus.usage)
         }
-        let probe = HuntTables(inputs: inputs, catalog: catalog)
+        let probe = HuntTables(inputs: inputs, catalog: catalog, threads: max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
         let context = EvaluationContext(now: 0)
         do { try probe.scan(table: "AzureActivity", columns: [], filters: [], context: context) { _ in true } } catch {
             throw fail("\(error)", ExitStatus.io)

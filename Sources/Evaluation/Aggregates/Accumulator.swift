@@ -6,13 +6,26 @@ struct AggregateInput {
     let rows: Int
     /// The group of each row.
     let groups: ContiguousArray<UInt32>
-    /// The order of each row among all rows: ties and lists follow it, so results do not depend on arrival.
+    /// The order of each row among all rows: ties and lists follow it, so results do not depend on arrival. Empty when no aggregate of
+    /// the operator reads it (``Accumulator/readsOrder``).
     let order: ContiguousArray<RowKey>
+    /// All rows are of group 0.
+    let isSingle: Bool
+    /// Above every group.
+    let groupLimit: Int
+
+    init(rows: Int, groups: ContiguousArray<UInt32>, order: ContiguousArray<RowKey>, isSingle: Bool = false) {
+        self.rows = rows
+        self.groups = groups
+        self.order = order
+        self.isSingle = isSingle
+        groupLimit = isSingle ? 1 : groups.limit
+    }
 
     func gather(_ rows: ContiguousArray<Int32>) -> AggregateInput {
         AggregateInput(
             rows: rows.count, groups: ContiguousArray(rows.lazy.map { groups[Int($0)] }),
-            order: ContiguousArray(rows.lazy.map { order[Int($0)] }))
+            order: order.isEmpty ? [] : ContiguousArray(rows.lazy.map { order[Int($0)] }), isSingle: isSingle)
     }
 }
 
@@ -31,10 +44,16 @@ protocol Accumulator: AnyObject {
     func seal() throws
     /// The result columns of the groups given, after ``seal()``.
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column]
+    /// Whether ``AggregateInput/order`` bears on the result.
+    var readsOrder: Bool { get }
+    /// Memory of the state, roughly; 0 where it is not known.
+    var bytes: Int { get }
 }
 
 extension Accumulator {
     func seal() throws {}
+    var readsOrder: Bool { true }
+    var bytes: Int { 0 }
 }
 
 /// What an aggregate's state is made from.
@@ -92,6 +111,8 @@ final class FilteredAccumulator: Accumulator {
     }
 
     func seal() throws { try base.seal() }
+    var readsOrder: Bool { base.readsOrder }
+    var bytes: Int { base.bytes }
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] { try base.finish(groups) }
 }
 

@@ -7,11 +7,11 @@ import KQL
 final class CountAccumulator: Accumulator {
     private var counts = ContiguousArray<Int64>()
 
+    var readsOrder: Bool { false }
+    var bytes: Int { counts.count * 8 }
     func resize(_ groups: Int) { counts.grow(to: groups, 0) }
 
-    func add(_ arguments: [Datum], _ input: AggregateInput) throws {
-        for g in input.groups { counts[Int(g)] &+= 1 }
-    }
+    func add(_ arguments: [Datum], _ input: AggregateInput) throws { input.count(nil, into: &counts) }
 
     func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
         guard let other = other as? CountAccumulator else { throw EvaluationError.unlikeStates }
@@ -25,7 +25,7 @@ final class CountAccumulator: Accumulator {
 
 extension ContiguousArray {
     mutating func grow(to n: Int, _ element: @autoclosure () -> Element) {
-        if count < n { append(contentsOf: (count..<n).map { _ in element() }) }
+        if count < n { append(contentsOf: repeatElement(element(), count: n - count)) }
     }
 }
 
@@ -109,6 +109,7 @@ struct DistinctSketch: Sendable {
 /// `dcount`: distinct values that are not null; exact up to ``DistinctSketch/exactLimit`` a group.
 final class DistinctCountAccumulator: Accumulator {
     private var sketches = ContiguousArray<DistinctSketch>()
+    private var repeats = SeenPairs()
     /// log2 of the registers, by the accuracy argument 0 ... 4 as Kusto documents it.
     private let bits: Int
 
@@ -118,13 +119,22 @@ final class DistinctCountAccumulator: Accumulator {
         bits = [12, 14, 16, 17, 18][Int(accuracy)]
     }
 
+    var readsOrder: Bool { false }
     func resize(_ groups: Int) { sketches.grow(to: groups, DistinctSketch()) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
         guard let first = arguments.first else { return }
         let column = first.materialized(rows: input.rows)
         let hashes = CellHash.hashes(column)
-        for i in 0..<input.rows where !column.isNull(i) { sketches[Int(input.groups[i])].insert(hashes[i], bits: bits) }
+        guard repeats.isOpen else {
+            for i in 0..<input.rows where !column.isNull(i) { sketches[Int(input.groups[i])].insert(hashes[i], bits: bits) }
+            return
+        }
+        // Most rows repeat a pair of group and value that was seen: only the others touch a sketch.
+        for row in repeats.fresh(hashes, input.groups, column.validity) {
+            let i = Int(row)
+            sketches[Int(input.groups[i])].insert(hashes[i], bits: bits)
+        }
     }
 
     func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
@@ -137,15 +147,53 @@ final class DistinctCountAccumulator: Accumulator {
     }
 }
 
+/// Pairs of group and hash that have been seen: a filter before the sketches. Gives up when the pairs hardly repeat or are too many.
+struct SeenPairs {
+    /// Pairs kept at most.
+    static let most = 1 << 20
+    private var hashes = IntTable()
+    private var pairs = IntTable()
+    private var rows = 0
+    private(set) var isOpen = true
+
+    /// The rows with a pair that was not seen before. A pair may come out more than once.
+    mutating func fresh(_ values: ContiguousArray<UInt64>, _ groups: ContiguousArray<UInt32>, _ valid: Bitmap?) -> ContiguousArray<Int32> {
+        // Nulls take no part: what stands under them is the hash of some value.
+        let chosen = valid?.indices
+        let before = pairs.count
+        let ids: ContiguousArray<UInt32>
+        if let chosen {
+            ids = pairs.intern(
+                WordKeys.pairs(
+                    ContiguousArray(chosen.lazy.map { groups[Int($0)] }),
+                    hashes.intern(ContiguousArray(chosen.lazy.map { values[Int($0)] }))))
+        } else {
+            ids = pairs.intern(WordKeys.pairs(groups, hashes.intern(values)))
+        }
+        var out = ContiguousArray<Int32>()
+        for i in ids.indices where Int(ids[i]) >= before { out.append(chosen.map { $0[i] } ?? Int32(truncatingIfNeeded: i)) }
+        rows += ids.count
+        if pairs.count > SeenPairs.most || (rows > 1 << 16 && pairs.count * 2 > rows) {
+            isOpen = false
+            hashes = IntTable()
+            pairs = IntTable()
+        }
+        return out
+    }
+}
+
 /// Hashes of cells, equal for equal values.
 enum CellHash {
     static func hashes(_ column: Column) -> ContiguousArray<UInt64> {
         let n = column.count
         var out = ContiguousArray<UInt64>(repeating: 0, count: n)
-        if case .strings(let s) = column.data, let codes = s.codes, s.values.count <= n {
-            let distinct = (0..<s.values.count).map { i in s.values.withBytes(i) { vk_xxh3_64($0.baseAddress, $0.count, 0) } }
-            for i in 0..<n { out[i] = distinct[Int(codes[i])] }
-            return out
+        if case .strings(let s) = column.data {
+            if s.codes == nil { return ByteTable.hashes(of: s.values) }
+            if let codes = s.codes, s.values.count <= 2 * n {
+                let distinct = ByteTable.hashes(of: s.values)
+                for i in 0..<n { out[i] = distinct[Int(codes[i])] }
+                return out
+            }
         }
         for i in 0..<n { out[i] = CellCode.withBytes(column.data, i) { vk_xxh3_64($0.baseAddress, $0.count, 0) } }
         return out
@@ -164,13 +212,20 @@ final class ExactDistinctAccumulator: Accumulator {
         limits = setup.limits
     }
 
+    var readsOrder: Bool { false }
     func resize(_ groups: Int) { counts.grow(to: groups, 0) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
         guard let first = arguments.first else { return }
         let column = first.materialized(rows: input.rows)
         let ids = try values.intern(column)
-        for i in 0..<input.rows where !column.isNull(i) { note(group: input.groups[i], value: ids[i]) }
+        if column.validity == nil {
+            let before = seen.count
+            _ = seen.intern(WordKeys.pairs(input.groups, ids))
+            for pair in seen.keys[before...] { counts[Int(pair >> 32)] &+= 1 }
+        } else {
+            for i in 0..<input.rows where !column.isNull(i) { note(group: input.groups[i], value: ids[i]) }
+        }
         try limits.check(held: seen.count, by: "count_distinct")
     }
 
@@ -200,6 +255,8 @@ final class BinaryAllAccumulator: Accumulator {
     private var states = ContiguousArray<Int64?>()
 
     init(_ operation: Operation) { self.operation = operation }
+
+    var readsOrder: Bool { false }
 
     func resize(_ groups: Int) { states.grow(to: groups, nil) }
 

@@ -18,6 +18,9 @@ final class ExtremeAccumulator: Accumulator {
         self.greatest = greatest
     }
 
+    var readsOrder: Bool { false }
+    var bytes: Int { known.count * (usesWords ? 9 : 64) }
+
     func resize(_ groups: Int) {
         known.grow(to: groups, false)
         if usesWords { words.grow(to: groups, 0) } else { values.grow(to: groups, nil) }
@@ -34,8 +37,8 @@ final class ExtremeAccumulator: Accumulator {
         guard let column = arguments.first?.materialized(rows: input.rows) else { return }
         let valid = column.validity
         switch column.data {
-        case .longs(let a): for i in 0..<input.rows where valid?[i] ?? true { note(Int(input.groups[i]), a[i]) }
-        case .reals(let a): for i in 0..<input.rows where valid?[i] ?? true { note(Int(input.groups[i]), CellOrder.word(a[i])) }
+        case .longs(let a): input.extreme(a, valid, greatest: greatest, into: &words, &known)
+        case .reals(let a): input.extreme(Int64.words(a), valid, greatest: greatest, into: &words, &known)
         case .bools(let b): for i in 0..<input.rows where valid?[i] ?? true { note(Int(input.groups[i]), b[i] ? 1 : 0) }
         default: addGeneral(column, input)
         }

@@ -47,6 +47,7 @@ final class PercentileAccumulator: Accumulator {
         self.ranks = ranks
     }
 
+    var readsOrder: Bool { false }
     func resize(_ n: Int) { groupCount = max(groupCount, n) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {

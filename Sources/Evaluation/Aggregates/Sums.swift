@@ -7,9 +7,13 @@ final class SumAccumulator: Accumulator {
     private let output: ScalarType
     private let average: Bool
     private var integers = ContiguousArray<Int128>()
-    private var reals = ContiguousArray<ExactSum>()
+    /// High and low part of each group's sum; what they cannot hold is in ``overflows``.
+    private var pairs = ContiguousArray<Double>()
+    private var overflows: [Int: ExactSum] = [:]
     private var decimals = ContiguousArray<ExactDecimalSum>()
     private var counts = ContiguousArray<Int64>()
+    /// Sums that are not averages need no counts: a sum of nothing is zero.
+    private var groupCount = 0
 
     init(_ setup: AggregateSetup, average: Bool) {
         type = setup.type(0)
@@ -17,15 +21,31 @@ final class SumAccumulator: Accumulator {
         self.average = average
     }
 
+    var readsOrder: Bool { false }
+    var bytes: Int { groupCount * 24 }
+
     func resize(_ groups: Int) {
-        counts.grow(to: groups, 0)
+        groupCount = max(groupCount, groups)
+        if average { counts.grow(to: groups, 0) }
         if type.isIntegerBacked || type == .bool {
             integers.grow(to: groups, 0)
         } else if type == .decimal {
             decimals.grow(to: groups, ExactDecimalSum())
         } else {
-            reals.grow(to: groups, ExactSum())
+            pairs.grow(to: 2 * groups, 0)
         }
+    }
+
+    /// Adds a term that two doubles may not hold.
+    private func addSlowly(_ g: Int, _ x: Double) {
+        overflows[g, default: ExactSum()].add(x)
+    }
+
+    private func sum(_ g: Int) -> ExactSum {
+        var s = overflows[g] ?? ExactSum()
+        s.add(pairs[2 * g])
+        s.add(pairs[2 * g + 1])
+        return s
     }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
@@ -33,53 +53,57 @@ final class SumAccumulator: Accumulator {
         let valid = column.validity
         switch column.data {
         case .longs(let a):
-            for i in 0..<input.rows where valid?[i] ?? true {
-                let g = Int(input.groups[i])
-                integers[g] &+= Int128(a[i])
-                counts[g] &+= 1
-            }
+            input.sum(a, valid, into: &integers)
+            if average { input.count(valid, into: &counts) }
         case .bools(let b):
             for i in 0..<input.rows where valid?[i] ?? true {
                 let g = Int(input.groups[i])
                 integers[g] &+= b[i] ? 1 : 0
-                counts[g] &+= 1
+                if average { counts[g] &+= 1 }
             }
         case .decimals(let a):
             for i in 0..<input.rows where valid?[i] ?? true {
                 let g = Int(input.groups[i])
                 decimals[g].add(mantissa: a[i].mantissa, exponent: a[i].exponent)
-                counts[g] &+= 1
+                if average { counts[g] &+= 1 }
             }
         case .reals(let a):
-            for i in 0..<input.rows where valid?[i] ?? true {
-                let g = Int(input.groups[i])
-                reals[g].add(a[i])
-                counts[g] &+= 1
-            }
+            input.sum(a, valid, into: &pairs) { g, x, _ in addSlowly(g, x) }
+            if average { input.count(valid, into: &counts) }
         case .dynamics, .strings, .guids:
             for i in 0..<input.rows {
                 guard let v = Cells.double(column, i) else { continue }
                 let g = Int(input.groups[i])
-                reals[g].add(v)
-                counts[g] &+= 1
+                addSlowly(g, v)
+                if average { counts[g] &+= 1 }
             }
         }
     }
 
     func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
         guard let other = other as? SumAccumulator, other.type == type else { throw EvaluationError.unlikeStates }
-        for (g, n) in other.counts.enumerated() {
+        for (g, n) in other.counts.enumerated() { counts[Int(groups[g])] &+= n }
+        for (g, s) in other.integers.enumerated() { integers[Int(groups[g])] &+= s }
+        for (g, s) in other.decimals.enumerated() { decimals[Int(groups[g])].add(s) }
+        for g in 0..<(other.pairs.count / 2) {
             let to = Int(groups[g])
-            counts[to] &+= n
-            if !integers.isEmpty { integers[to] &+= other.integers[g] }
-            if !decimals.isEmpty { decimals[to].add(other.decimals[g]) }
-            if !reals.isEmpty { reals[to].add(other.reals[g]) }
+            for x in [other.pairs[2 * g], other.pairs[2 * g + 1]] where x != 0 { add(x, to) }
         }
+        for (g, s) in other.overflows { overflows[Int(groups[g]), default: ExactSum()].add(s) }
+    }
+
+    /// Adds a term to a group's two doubles, or to its overflow.
+    private func add(_ x: Double, _ g: Int) {
+        let (s, e) = ExactSum.twoSum(pairs[2 * g], x)
+        let (l, f) = ExactSum.twoSum(pairs[2 * g + 1], e)
+        guard f == 0, s.magnitude < 0x1p960 else { return addSlowly(g, x) }
+        pairs[2 * g] = s
+        pairs[2 * g + 1] = l
     }
 
     private func result(_ g: Int) -> Value {
-        let n = counts[g]
-        if average, n == 0 { return .missing(output) }
+        let n = average ? counts[g] : 1
+        if n == 0 { return .missing(output) }
         if type.isIntegerBacked || type == .bool {
             let sum = integers[g]
             if !average { return .integer(Int64(truncatingIfNeeded: sum), as: output == .int ? .long : output) }
@@ -93,11 +117,17 @@ final class SumAccumulator: Accumulator {
             let sum = Decimal128(mantissa: m, exponent: e)
             return .decimal(average ? sum.divided(by: n) : sum)
         }
-        let sum = reals[g].value
-        return .real(average ? sum / Double(n) : sum)
+        let total = sum(g).value
+        return .real(average ? total / Double(n) : total)
     }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
+        if !average, type.isIntegerBacked, output.isIntegerBacked, output != .int {
+            return [Column(output, .longs(ContiguousArray(groups.lazy.map { Int64(truncatingIfNeeded: self.integers[Int($0)]) })))]
+        }
+        if !average, output == .real, overflows.isEmpty, !pairs.isEmpty {
+            return [Column(.real, .reals(ContiguousArray(groups.lazy.map { self.pairs[2 * Int($0)] + self.pairs[2 * Int($0) + 1] })))]
+        }
         var b = ColumnBuilder(output)
         for g in groups {
             let v = result(Int(g))
@@ -136,6 +166,8 @@ final class MomentAccumulator: Accumulator {
     private var x = ContiguousArray<ExactSum>()
     private var y = ContiguousArray<ExactSum>()
     private var xy = ContiguousArray<ExactSum>()
+
+    var readsOrder: Bool { false }
 
     init(covariance: Bool, population: Bool, root: Bool) {
         self.covariance = covariance

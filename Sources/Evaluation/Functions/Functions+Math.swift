@@ -69,10 +69,7 @@ private func binColumns(_ v: [Datum], _ c: KernelContext) throws -> Datum {
         size.type != .real,
         size.type != .decimal, let s = size.integer, s > 0, c.type == column.type
     {
-        let out = zipOperands(.column(cells), .constant(s), rows: c.rows) { (x: Int64, y: Int64) in
-            let rest = x % y
-            return x &- (rest < 0 ? rest &+ y : rest)
-        }
+        let out = binned(cells, s)
         return .column(Column(c.type, .longs(out), validity: column.validity))
     }
     let type = c.type

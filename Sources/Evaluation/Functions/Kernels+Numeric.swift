@@ -186,3 +186,11 @@ func firstIndex(of needle: [UInt8], in bytes: [UInt8], from start: Int) -> Int? 
     // The kernel's "none" is the greatest size, which is negative as an Int.
     return hit >= 0 && hit <= bytes.count - needle.count ? hit : nil
 }
+
+/// Cells rounded down to multiples of a positive size.
+func binned(_ cells: ContiguousArray<Int64>, _ size: Int64) -> ContiguousArray<Int64> {
+    ContiguousArray(unsafeUninitializedCapacity: cells.count) { out, count in
+        cells.withUnsafeBufferPointer { vk_bin_i64($0.baseAddress, $0.count, size, out.baseAddress) }
+        count = cells.count
+    }
+}

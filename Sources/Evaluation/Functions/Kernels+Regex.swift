@@ -1,5 +1,6 @@
 import CKernels
 import Columnar
+import Synchronization
 
 // Hot file: calls the regular-expression kernel with borrowed buffers.
 // Invariant: each pointer is used only inside the closure that lends it, and offsets from the kernel are checked against the text.
@@ -8,6 +9,33 @@ import Columnar
 final class Regex2: @unchecked Sendable {
     // RE2 objects are immutable after construction and matching is thread-safe, which the compiler cannot see through the C handle.
     private let handle: OpaquePointer
+    /// Copies for threads that match columns at the same time: matching is thread-safe, but the threads wait for each other in RE2's cache
+    /// of states.
+    private let spares = Mutex<[Spare]>([])
+
+    private final class Spare: @unchecked Sendable {
+        let handle: OpaquePointer
+        init(_ handle: OpaquePointer) { self.handle = handle }
+        deinit { vk_re2_free(handle) }
+    }
+    private let isTaken = Atomic<Bool>(false)
+    private let bytes: [UInt8]
+    private let flags: UInt32
+
+    /// Hands over a handle that no other column match uses meanwhile.
+    private func withOwnHandle<R>(_ body: (OpaquePointer) -> R) -> R {
+        if !isTaken.exchange(true, ordering: .acquiring) {
+            defer { isTaken.store(false, ordering: .releasing) }
+            return body(handle)
+        }
+        let spare =
+            spares.withLock { $0.popLast() }
+            ?? bytes.withUnsafeBufferPointer { vk_re2_new($0.baseAddress, $0.count, flags, 0, nil, 0) }
+            .map(Spare.init)
+        guard let spare else { return body(handle) }
+        defer { spares.withLock { $0.append(spare) } }
+        return body(spare.handle)
+    }
 
     /// Throws `EvaluationError` with RE2's reason when the pattern is malformed.
     init(_ pattern: String, flags: UInt32 = 0) throws {
@@ -19,6 +47,8 @@ final class Regex2: @unchecked Sendable {
             throw EvaluationError("The regular expression `\(pattern)` cannot be compiled: \(text)")
         }
         handle = made
+        self.bytes = bytes
+        self.flags = flags
     }
 
     deinit { vk_re2_free(handle) }
@@ -96,7 +126,9 @@ final class Regex2: @unchecked Sendable {
         }
         let table = values.bytes.withUnsafeBufferPointer { b in
             values.offsets.withUnsafeBufferPointer { o in
-                fillBits(values.count) { vk_re2_match_column(handle, b.baseAddress, o.baseAddress, values.count, $0) }
+                withOwnHandle { own in
+                    fillBits(values.count) { vk_re2_match_column(own, b.baseAddress, o.baseAddress, values.count, $0) }
+                }
             }
         }
         return column.codes.map { spreadBits(table, codes: $0) } ?? table

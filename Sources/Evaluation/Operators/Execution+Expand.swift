@@ -20,6 +20,9 @@ extension Execution {
         let most = try limit.map { try count($0, of: plan, name: "the limit of mv-expand") } ?? Int(Int32.max)
         return try run(input, environment) { batch in
             let columns = try ready.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }
+            if columns.count == 1, case .dynamics(let texts) = columns[0].data, let item = items.first {
+                return try expandSlices(batch, columns[0], texts, item.type, most, bagArrays, outputs, emit)
+            }
             var from = 0
             // Input rows are taken in portions, so that large arrays do not make an output of unbounded size.
             while from < batch.count {

@@ -24,7 +24,13 @@ extension Execution {
         }
         predicates.reverse()
         let compiledPredicates = try predicates.map { try compiled($0.expr, of: $0.plan, over: base.columns) }
+        var unread: [Int] = []
+        if let needed = environment.needed { unread = base.columns.indices.filter { !needed.contains(base.columns[$0].id) } }
         func apply(_ rows: Batch) throws -> Bool {
+            if compiledPredicates.count == 1, let only = compiledPredicates.first {
+                let chosen = try only.select(rows, context)
+                return chosen.isEmpty ? true : try emit(narrowed(rows, chosen, base, unread))
+            }
             var batch = rows
             for p in compiledPredicates {
                 let chosen = try p.select(batch, context)
@@ -35,9 +41,29 @@ extension Execution {
         }
         if case .table(let name) = base.kind {
             let pushed = predicates.flatMap { PlanRewriter.conjuncts($0.expr) }.filter { !PlanRewriter.hasSubquery($0) }
-            return try table(base, name, pushed, apply)
+            return try table(base, name, pushed, environment, apply)
         }
         return try run(base, environment, apply)
+    }
+
+    /// The rows chosen. Columns that nothing above reads are not copied: they become empty ones.
+    private func narrowed(_ batch: Batch, _ chosen: Bitmap, _ plan: Plan, _ unread: [Int]) -> Batch {
+        if unread.isEmpty || chosen.isFull { return batch.filter(chosen) }
+        let rows = chosen.indices
+        var columns: [Column] = []
+        columns.reserveCapacity(batch.columns.count)
+        var next = unread[...]
+        for (i, c) in batch.columns.enumerated() {
+            if i == next.first {
+                next = next.dropFirst()
+                columns.append(Column.nulls(c.type, count: rows.count))
+            } else {
+                columns.append(c.gather(rows))
+            }
+        }
+        return Batch(
+            columns: columns, count: rows.count, keys: batch.keys.map { k in ContiguousArray(rows.lazy.map { k[Int($0)] }) },
+            lineage: batch.lineage.map { l in ContiguousArray(rows.lazy.map { l[Int($0)] }) })
     }
 
     func project(
@@ -52,7 +78,8 @@ extension Execution {
             }
         }
         let ready = try exprs.map { try compiled($0, of: plan, over: input.columns) }
-        return try run(input, environment) { batch in
+        let needed = exprs.reduce(into: Set<ColumnID>()) { $0.formUnion(PlanRewriter.columns(of: $1)) }
+        return try run(input, environment, needed: needed) { batch in
             let columns = try ready.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }
             return try emit(Batch(columns: columns, count: batch.count, keys: batch.keys, lineage: batch.lineage))
         }
@@ -60,16 +87,8 @@ extension Execution {
 
     // MARK: Order
 
-    func sort(
-        _ plan: Plan, _ input: Plan, _ keys: [BoundSortKey], _ environment: Environment, _ emit: (Batch) throws -> Bool
-    ) throws -> Bool {
-        let store = try self.store(input, environment, by: "sort")
-        let rows = try sorted(store, plan, input, keys)
-        return try store.emit(rows, batchRows: options.batchRows, emit)
-    }
-
     /// Row numbers of a store in the order of the keys; ties by row order.
-    private func sorted(_ store: RowStore, _ plan: Plan, _ input: Plan, _ keys: [BoundSortKey]) throws -> [Int] {
+    func sorted(_ store: RowStore, _ plan: Plan, _ input: Plan, _ keys: [BoundSortKey]) throws -> [Int] {
         let order = store.orders(positional: isOrdered(input))
         let columns = try keys.map { key -> SortColumn in
             let e = try compiled(key.expr, of: plan, over: input.columns)

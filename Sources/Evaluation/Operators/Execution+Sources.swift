@@ -3,10 +3,12 @@ import KQL
 
 /// Operators that make rows.
 extension Execution {
-    func table(_ plan: Plan, _ name: String, _ filters: [BoundExpr], _ emit: (Batch) throws -> Bool) throws -> Bool {
+    func table(
+        _ plan: Plan, _ name: String, _ filters: [BoundExpr], _ environment: Environment, _ emit: (Batch) throws -> Bool
+    ) throws -> Bool {
         var start = 0
         var goesOn = true
-        try provider.scan(table: name, columns: plan.columns, filters: filters, context: context) { batch in
+        try scan(plan, name, filters, environment.part) { batch in
             if batch.count == 0 { return true }
             guard batch.columns.count == plan.columns.count else {
                 throw EvaluationError("table \(name) gave \(batch.columns.count) columns for \(plan.columns.count)", at: plan.range)
@@ -31,6 +33,16 @@ extension Execution {
             return goesOn
         }
         return goesOn
+    }
+
+    private func scan(
+        _ plan: Plan, _ name: String, _ filters: [BoundExpr], _ part: ScanPart?, _ emit: (Batch) throws -> Bool
+    ) throws {
+        if let part, let divided = provider as? any DividedTableProvider {
+            try divided.scan(table: name, columns: plan.columns, filters: filters, context: context, part: part, emit: emit)
+        } else {
+            try provider.scan(table: name, columns: plan.columns, filters: filters, context: context, emit: emit)
+        }
     }
 
     private func made(_ columns: [Column], count: Int, start: Int) -> Batch {

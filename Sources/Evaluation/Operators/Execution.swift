@@ -5,13 +5,17 @@ import Synchronization
 /// What an operator sees besides its input: the rows of the enclosing mv-apply or partition.
 struct Environment {
     var source: [Batch]?
+    /// The part of the table at the bottom that is read; nil: all of it.
+    var part: ScanPart?
+    /// The columns of the next node's result that are looked at; nil: all of them. Others may hold anything of their type.
+    var needed: Set<ColumnID>?
     /// The graph of the enclosing `partitioned-by`.
     var graph: Graph?
 }
 
 /// One execution of a plan: compiled expressions, results of shared plans and sub-queries.
 ///
-/// A run is single-threaded; the locks are there because compiled expressions may hold it as their resolver.
+/// Parts of a plan may run on several threads (`Execution+Parallel.swift`); what they share is behind a lock.
 final class Execution: SubqueryResolver, @unchecked Sendable {
     let provider: any TableProvider
     let context: EvaluationContext
@@ -26,6 +30,8 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
         var expressions: [ExpressionKey: CompiledExpression] = [:]
         var shared: [Int: [Batch]] = [:]
         var firstColumns: [ObjectIdentifier: Column] = [:]
+        /// Held sides of joins whose left sides are read in parts.
+        var joins: [ObjectIdentifier: JoinTable] = [:]
         /// Cached by identity, so they must stay alive.
         var retained: [AnyObject] = []
     }
@@ -56,6 +62,15 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
             $0.retained.append(expr)
         }
         return made
+    }
+
+    func preparedJoin(_ plan: Plan) -> JoinTable? { caches.withLock { $0.joins[ObjectIdentifier(plan)] } }
+
+    func prepareJoin(_ plan: Plan, _ table: JoinTable) {
+        caches.withLock {
+            $0.joins[ObjectIdentifier(plan)] = table
+            $0.retained.append(plan)
+        }
     }
 
     /// The value of an expression without columns.
@@ -119,8 +134,12 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
 
     /// Runs a plan node; returns false if `emit` wanted no more rows.
     @discardableResult
-    func run(_ plan: Plan, _ environment: Environment, _ emit: (Batch) throws -> Bool) throws -> Bool {
-        try withoutActuallyEscaping(emit) { try dispatch(plan, environment, Receiver(emit: $0)) }
+    func run(
+        _ plan: Plan, _ environment: Environment, needed: Set<ColumnID>? = nil, _ emit: (Batch) throws -> Bool
+    ) throws -> Bool {
+        var inner = environment
+        inner.needed = needed
+        return try withoutActuallyEscaping(emit) { try dispatch(plan, inner, Receiver(emit: $0)) }
     }
 
     /// Carries a closure as an object. Operators call `run` with closures that call `run` again: handed on as closures, the optimiser of
@@ -134,7 +153,7 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
     private func dispatch(_ plan: Plan, _ environment: Environment, _ receiver: Receiver) throws -> Bool {
         let emit = receiver.emit
         switch plan.kind {
-        case .table(let name): return try table(plan, name, [], emit)
+        case .table(let name): return try table(plan, name, [], environment, emit)
         case .rows(let rows): return try literalRows(plan, rows, emit)
         case .print(let exprs): return try printRow(plan, exprs, emit)
         case .range(let from, let to, let step): return try rangeRows(plan, from, to, step, emit)

@@ -1,116 +1,5 @@
-import CKernels
 import Columnar
 import KQL
-
-/// 64-bit keys to dense ids, in order of first sight. Open addressing, linear probing, at most half full.
-struct IntTable: Sendable {
-    private(set) var keys = ContiguousArray<UInt64>()
-    /// id + 1; 0 is empty. A power of two long.
-    private var slots = ContiguousArray<UInt32>(repeating: 0, count: 64)
-
-    var count: Int { keys.count }
-
-    @inline(__always)
-    private static func hash(_ key: UInt64) -> UInt64 {
-        var h = key ^ (key >> 32)
-        h = h &* 0x9E37_79B9_7F4A_7C15
-        h ^= h >> 29
-        h = h &* 0xBF58_476D_1CE4_E5B9
-        return h ^ (h >> 32)
-    }
-
-    /// The id of a key; a new one gets the next id.
-    mutating func intern(_ key: UInt64) -> UInt32 {
-        let mask = slots.count - 1
-        var i = Int(truncatingIfNeeded: IntTable.hash(key)) & mask
-        while true {
-            let slot = slots[i]
-            if slot == 0 { break }
-            if keys[Int(slot) - 1] == key { return slot - 1 }
-            i = (i + 1) & mask
-        }
-        keys.append(key)
-        slots[i] = UInt32(truncatingIfNeeded: keys.count)
-        if keys.count * 2 > slots.count { grow() }
-        return UInt32(truncatingIfNeeded: keys.count - 1)
-    }
-
-    /// The id of a key, or nil.
-    func find(_ key: UInt64) -> UInt32? {
-        let mask = slots.count - 1
-        var i = Int(truncatingIfNeeded: IntTable.hash(key)) & mask
-        while true {
-            let slot = slots[i]
-            if slot == 0 { return nil }
-            if keys[Int(slot) - 1] == key { return slot - 1 }
-            i = (i + 1) & mask
-        }
-    }
-
-    private mutating func grow() {
-        var next = ContiguousArray<UInt32>(repeating: 0, count: slots.count * 2)
-        let mask = next.count - 1
-        for (id, key) in keys.enumerated() {
-            var i = Int(truncatingIfNeeded: IntTable.hash(key)) & mask
-            while next[i] != 0 { i = (i + 1) & mask }
-            next[i] = UInt32(truncatingIfNeeded: id + 1)
-        }
-        slots = next
-    }
-}
-
-/// Byte strings to dense ids, in order of first sight.
-struct ByteTable: Sendable {
-    private(set) var strings = ByteStrings()
-    private var hashes = ContiguousArray<UInt64>()
-    private var slots = ContiguousArray<UInt32>(repeating: 0, count: 64)
-
-    var count: Int { strings.count }
-
-    private func place(_ bytes: UnsafeRawBufferPointer, _ hash: UInt64) -> (slot: Int, id: UInt32?) {
-        let mask = slots.count - 1
-        var i = Int(truncatingIfNeeded: hash) & mask
-        while true {
-            let slot = slots[i]
-            if slot == 0 { return (i, nil) }
-            let id = Int(slot) - 1
-            if hashes[id] == hash, strings.length(id) == bytes.count, strings.withBytes(id, { $0.elementsEqual(bytes) }) {
-                return (i, slot - 1)
-            }
-            i = (i + 1) & mask
-        }
-    }
-
-    /// The id of a string; a new one gets the next id. Throws when the distinct strings pass 4 GiB.
-    mutating func intern(_ bytes: UnsafeRawBufferPointer) throws -> UInt32 {
-        let hash = vk_xxh3_64(bytes.baseAddress, bytes.count, 0)
-        let (slot, id) = place(bytes, hash)
-        if let id { return id }
-        guard strings.bytes.count + bytes.count <= Int(UInt32.max) else {
-            throw EvaluationError("the distinct values of one column take more than 4 GiB")
-        }
-        strings.append(bytes)
-        hashes.append(hash)
-        slots[slot] = UInt32(truncatingIfNeeded: strings.count)
-        if strings.count * 2 > slots.count { grow() }
-        return UInt32(truncatingIfNeeded: strings.count - 1)
-    }
-
-    func find(_ bytes: UnsafeRawBufferPointer) -> UInt32? {
-        place(bytes, vk_xxh3_64(bytes.baseAddress, bytes.count, 0)).id
-    }
-
-    private mutating func grow() {
-        var next = ContiguousArray<UInt32>(repeating: 0, count: slots.count * 2)
-        let mask = next.count - 1
-        for (id, hash) in hashes.enumerated() {
-            var i = Int(truncatingIfNeeded: hash) & mask
-            while next[i] != 0 { i = (i + 1) & mask }
-            next[i] = UInt32(truncatingIfNeeded: id + 1)
-        }
-        slots = next
-    }
-}
 
 /// How cells are made comparable by bits: one form a value, whatever its spelling.
 enum CellCode {
@@ -166,6 +55,9 @@ struct Interner: Sendable {
 
     var count: Int { (CellCode.isWord(type) ? words.count : bytes.count) + (nullID >= 0 ? 1 : 0) }
 
+    /// Memory in use, roughly.
+    var memory: Int { words.bytes + bytes.bytes }
+
     private mutating func internNull() -> UInt32 {
         if nullID < 0 { nullID = count }
         return UInt32(truncatingIfNeeded: nullID)
@@ -174,69 +66,122 @@ struct Interner: Sendable {
     @inline(__always)
     private func shifted(_ id: UInt32) -> UInt32 { nullID >= 0 && Int(id) >= nullID ? id + 1 : id }
 
+    /// Moves ids behind that of null up by one; puts null's id where the column is null.
+    private func finished(_ ids: inout ContiguousArray<UInt32>, _ nulls: Bitmap?) {
+        guard nullID >= 0 else { return }
+        let none = UInt32(truncatingIfNeeded: nullID)
+        for i in ids.indices where ids[i] >= none { ids[i] += 1 }
+        if let nulls { for i in ids.indices where !nulls[i] { ids[i] = none } }
+    }
+
     /// The ids of a column's cells; new values get new ids.
     mutating func intern(_ column: Column) throws -> ContiguousArray<UInt32> {
         let n = column.count
-        var out = ContiguousArray<UInt32>(repeating: 0, count: n)
-        // The null's id is fixed before the values of the batch, so that ids stay dense in any order of cells.
         let nulls = column.validity
-        if nulls != nil { _ = internNull() }
-        switch column.data {
-        case .longs(let a): for i in 0..<n where nulls?[i] ?? true { out[i] = shifted(words.intern(UInt64(bitPattern: a[i]))) }
-        case .reals(let a): for i in 0..<n where nulls?[i] ?? true { out[i] = shifted(words.intern(CellCode.bits(a[i]))) }
-        case .bools(let b): for i in 0..<n where nulls?[i] ?? true { out[i] = shifted(words.intern(b[i] ? 1 : 0)) }
-        case .guids, .decimals:
-            for i in 0..<n where nulls?[i] ?? true { out[i] = shifted(try CellCode.withBytes(column.data, i) { try bytes.intern($0) }) }
-        case .strings(let s):
-            if let codes = s.codes {
-                var map = ContiguousArray<Int64>(repeating: -1, count: s.values.count)
-                for i in 0..<n {
-                    let c = Int(codes[i])
-                    if map[c] < 0 { map[c] = Int64(shifted(try s.values.withBytes(c) { try bytes.intern($0) })) }
-                    out[i] = UInt32(truncatingIfNeeded: map[c])
-                }
-            } else {
-                for i in 0..<n { out[i] = shifted(try s.values.withBytes(i) { try bytes.intern($0) }) }
-            }
-        case .dynamics(let s):
-            var map = ContiguousArray<Int64>(repeating: -1, count: s.codes == nil ? 0 : s.values.count)
-            for i in 0..<n where nulls?[i] ?? true {
-                let c = s.code(i)
-                if c < map.count, map[c] >= 0 {
-                    out[i] = UInt32(truncatingIfNeeded: map[c])
-                    continue
-                }
-                out[i] = shifted(try CellCode.withCompact(s.values, c) { try bytes.intern($0) })
-                if c < map.count { map[c] = Int64(out[i]) }
-            }
+        if let nulls, nullID < 0, let first = (0..<n).first(where: { !nulls[$0] }) {
+            // Null's id is fixed at its first row: ids are in order of first sight, null's too.
+            if first > 0 { _ = try intern(column.gather(ContiguousArray((0..<first).lazy.map { Int32(truncatingIfNeeded: $0) }))) }
+            _ = internNull()
         }
-        if let nulls { for i in 0..<n where !nulls[i] { out[i] = UInt32(truncatingIfNeeded: nullID) } }
+        switch column.data {
+        case .longs, .reals, .bools:
+            guard let keys = WordKeys.of(column) else { return ContiguousArray(repeating: 0, count: n) }
+            if let nulls { return internWords(keys, nulls) }
+            var out = words.intern(keys)
+            finished(&out, nil)
+            return out
+        case .strings(let s) where s.codes == nil:
+            var out = ContiguousArray<UInt32>(repeating: 0, count: n)
+            try out.withUnsafeMutableBufferPointer { if let to = $0.baseAddress { try bytes.intern(s.values, to) } }
+            finished(&out, nil)
+            return out
+        case .strings(let s): return try internCodes(s, nil) { try $0.intern(s.values, at: $1) }
+        case .dynamics(let s):
+            return try internCodes(s, nulls) { table, i in try CellCode.withCompact(s.values, i) { try table.intern($0) } }
+        case .guids, .decimals:
+            var out = ContiguousArray<UInt32>(repeating: 0, count: n)
+            for i in 0..<n where nulls?[i] ?? true { out[i] = try CellCode.withBytes(column.data, i) { try bytes.intern($0) } }
+            finished(&out, nulls)
+            return out
+        }
+    }
+
+    /// Words of which some stand under nulls: only the others are interned.
+    private mutating func internWords(_ keys: ContiguousArray<UInt64>, _ valid: Bitmap) -> ContiguousArray<UInt32> {
+        let rows = valid.indices
+        let ids = words.intern(ContiguousArray(rows.lazy.map { keys[Int($0)] }))
+        var out = ContiguousArray<UInt32>(repeating: UInt32(truncatingIfNeeded: nullID), count: keys.count)
+        for (n, row) in rows.enumerated() { out[Int(row)] = shifted(ids[n]) }
+        return out
+    }
+
+    /// Text with a dictionary: every value that occurs is looked up once.
+    private mutating func internCodes(
+        _ s: StringColumn, _ nulls: Bitmap?, _ value: (inout ByteTable, Int) throws -> UInt32
+    ) throws -> ContiguousArray<UInt32> {
+        let n = s.count
+        var out = ContiguousArray<UInt32>(repeating: 0, count: n)
+        guard let codes = s.codes else {
+            for i in 0..<n where nulls?[i] ?? true { out[i] = try value(&bytes, i) }
+            finished(&out, nulls)
+            return out
+        }
+        let unknown = UInt32.max
+        var map = ContiguousArray<UInt32>(repeating: unknown, count: s.values.count)
+        for i in 0..<n where nulls?[i] ?? true {
+            let c = Int(codes[i])
+            if map[c] == unknown { map[c] = try value(&bytes, c) }
+            out[i] = map[c]
+        }
+        finished(&out, nulls)
         return out
     }
 
     /// The ids of a column's cells; -1 for values never interned.
     func find(_ column: Column) -> ContiguousArray<Int64> {
         let n = column.count
-        var out = ContiguousArray<Int64>(repeating: -1, count: n)
-        for i in 0..<n {
-            if column.isNull(i) {
-                out[i] = Int64(nullID)
-                continue
+        var out: ContiguousArray<Int64>
+        if let keys = WordKeys.of(column) {
+            out = words.find(keys)
+        } else if case .strings(let s) = column.data {
+            let found = bytes.find(s.values)
+            out = s.codes.map { codes in ContiguousArray(codes.lazy.map { found[Int($0)] }) } ?? found
+        } else {
+            out = ContiguousArray(repeating: -1, count: n)
+            for i in 0..<n where !column.isNull(i) {
+                if let id = CellCode.withBytes(column.data, i, { bytes.find($0) }) { out[i] = Int64(id) }
             }
-            let id: UInt32?
-            switch column.data {
-            case .longs(let a): id = words.find(UInt64(bitPattern: a[i]))
-            case .reals(let a): id = words.find(CellCode.bits(a[i]))
-            case .bools(let b): id = words.find(b[i] ? 1 : 0)
-            default: id = CellCode.withBytes(column.data, i) { bytes.find($0) }
-            }
-            if let id { out[i] = Int64(shifted(id)) }
         }
+        let none = Int64(nullID)
+        if none >= 0 { for i in 0..<n where out[i] >= none { out[i] += 1 } }
+        if let valid = column.validity { for i in 0..<n where !valid[i] { out[i] = none } }
         return out
     }
 
     /// A column of the values with the ids given.
     func column(_ ids: some Collection<UInt32>) -> Column {
+        // Ids as positions in the tables; null is -1.
+        let rows = ContiguousArray<Int32>(
+            ids.lazy.map { id in
+                if nullID < 0 || Int(id) < nullID { return Int32(truncatingIfNeeded: id) }
+                return Int(id) == nullID ? -1 : Int32(truncatingIfNeeded: id) - 1
+            })
+        let validity = nullID < 0 ? nil : Bitmap(rows.lazy.map { $0 >= 0 })
+        switch type {
+        case .int, .long, .datetime, .timespan:
+            let cells = ContiguousArray(rows.lazy.map { $0 < 0 ? 0 : Int64(bitPattern: words.key(Int($0))) })
+            return Column(type, .longs(cells), validity: validity)
+        case .real:
+            let cells = ContiguousArray(rows.lazy.map { $0 < 0 ? 0 : Double(bitPattern: words.key(Int($0))) })
+            return Column(type, .reals(cells), validity: validity)
+        case .string: return Column(type, .strings(StringColumn(bytes.strings).gather(rows)))
+        case .dynamic: return Column(type, .dynamics(StringColumn(bytes.strings).gather(rows)), validity: validity)
+        case .bool, .guid, .decimal: return built(ids)
+        }
+    }
+
+    /// The same, a cell at a time.
+    private func built(_ ids: some Collection<UInt32>) -> Column {
         var b = ColumnBuilder(type)
         b.reserve(ids.count)
         for shiftedID in ids {
@@ -246,9 +191,9 @@ struct Interner: Sendable {
             }
             let id = nullID >= 0 && Int(shiftedID) > nullID ? Int(shiftedID) - 1 : Int(shiftedID)
             switch type {
-            case .bool: b.append(words.keys[id] != 0)
-            case .int, .long, .datetime, .timespan: b.append(Int64(bitPattern: words.keys[id]))
-            case .real: b.append(Double(bitPattern: words.keys[id]))
+            case .bool: b.append(words.key(id) != 0)
+            case .int, .long, .datetime, .timespan: b.append(Int64(bitPattern: words.key(id)))
+            case .real: b.append(Double(bitPattern: words.key(id)))
             case .string: bytes.strings.withBytes(id) { b.append(utf8: $0) }
             case .dynamic: bytes.strings.withBytes(id) { b.append(json: $0) }
             case .guid: b.append(.guid(bytes.strings.withBytes(id) { $0.loadUnaligned(as: UInt128.self) }))
@@ -276,12 +221,15 @@ struct GroupTable: Sendable {
 
     var count: Int { pairs.last?.count ?? interners.first?.count ?? 0 }
 
+    /// Memory in use, roughly.
+    var bytes: Int { interners.reduce(0) { $0 + $1.memory } + pairs.reduce(0) { $0 + $1.bytes } }
+
     /// The group of each row; new combinations become new groups. There must be at least one key.
     mutating func intern(_ columns: [Column]) throws -> ContiguousArray<UInt32> {
         var ids = try interners[0].intern(columns[0])
         for k in 1..<max(1, interners.count) {
             let next = try interners[k].intern(columns[k])
-            for i in ids.indices { ids[i] = pairs[k - 1].intern(UInt64(ids[i]) << 32 | UInt64(next[i])) }
+            ids = pairs[k - 1].intern(WordKeys.pairs(ids, next))
         }
         return ids
     }
@@ -308,8 +256,8 @@ struct GroupTable: Sendable {
         var ids = groups
         for k in stride(from: interners.count - 1, to: 0, by: -1) {
             let table = pairs[k - 1]
-            out.append(interners[k].column(ids.map { UInt32(truncatingIfNeeded: table.keys[Int($0)]) }))
-            for i in ids.indices { ids[i] = UInt32(truncatingIfNeeded: table.keys[Int(ids[i])] >> 32) }
+            out.append(interners[k].column(ids.map { UInt32(truncatingIfNeeded: table.key(Int($0))) }))
+            for i in ids.indices { ids[i] = UInt32(truncatingIfNeeded: table.key(Int(ids[i])) >> 32) }
         }
         if let first = interners.first { out.append(first.column(ids)) }
         return out.reversed()

@@ -11,6 +11,8 @@ struct RowStore {
 
     init(_ columns: [BoundColumn]) { types = columns.map(\.type) }
 
+    private init(types: [ScalarType]) { self.types = types }
+
     /// Throws when the operator `name` would hold more rows than the limit allows.
     mutating func append(_ batch: Batch, _ limits: EvaluationLimits, by name: String) throws {
         if batch.count == 0 { return }
@@ -20,8 +22,31 @@ struct RowStore {
         try limits.check(held: count, by: name)
     }
 
+    /// The same rows as one batch, where their number and text allow it: rows are then found without a search.
+    func flattened() -> RowStore {
+        if batches.count < 2 { return self }
+        var columns: [Column] = []
+        for (c, type) in types.enumerated() {
+            guard let whole = Column.joined(batches.map { $0.columns[c] }, type: type) else { return self }
+            columns.append(whole)
+        }
+        let keyed = batches.allSatisfy { $0.keys != nil }
+        let traced = batches.allSatisfy { $0.lineage != nil }
+        guard keyed || batches.allSatisfy({ $0.keys == nil }), traced || batches.allSatisfy({ $0.lineage == nil }) else { return self }
+        var out = RowStore(types: types)
+        out.batches = [
+            Batch(
+                columns: columns, count: count, keys: keyed ? ContiguousArray(batches.lazy.compactMap(\.keys).joined()) : nil,
+                lineage: traced ? ContiguousArray(batches.lazy.compactMap(\.lineage).joined()) : nil)
+        ]
+        out.starts = [0]
+        out.count = count
+        return out
+    }
+
     /// Batch and row of a row number.
     func place(_ n: Int) -> (batch: Int, row: Int) {
+        if starts.count == 1 { return (0, n) }
         var low = 0, high = starts.count
         while high - low > 1 {
             let middle = (low + high) / 2
@@ -32,6 +57,9 @@ struct RowStore {
 
     /// The rows given, in that order; -1 gives a row of nulls.
     func gather(_ rows: some Collection<Int>) -> Batch {
+        if batches.count == 1, let only = batches.first, rows.count < Int(Int32.max) {
+            return only.gatherOuter(ContiguousArray(rows.lazy.map { Int32(truncatingIfNeeded: $0) }))
+        }
         let places = rows.map { $0 < 0 ? (batch: -1, row: -1) : place($0) }
         if let first = places.first, first.batch >= 0, places.allSatisfy({ $0.batch == first.batch }) {
             let b = batches[first.batch]
@@ -88,5 +116,15 @@ struct RowStore {
             at = end
         }
         return true
+    }
+}
+
+extension Batch {
+    /// The rows given, -1 for rows of nulls; those have no keys and no lineage, so then no row of the result has.
+    func gatherOuter(_ rows: ContiguousArray<Int32>) -> Batch {
+        if !rows.contains(where: { $0 < 0 }) {
+            return rows.count == count && rows.indices.allSatisfy { Int(rows[$0]) == $0 } ? self : gather(rows)
+        }
+        return Batch(columns: columns.map { $0.gather(rows) }, count: rows.count)
     }
 }

@@ -1,0 +1,395 @@
+#include "include/vk_group.h"
+
+#include <math.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "vk_internal.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE bool is_valid(const uint64_t *valid, size_t i) { return valid == NULL || (valid[i >> 6] >> (i & 63) & 1) != 0; }
+
+// MARK: 64-bit keys
+
+ALWAYS_INLINE uint64_t mix(uint64_t key) {
+    uint64_t h = key ^ (key >> 32);
+    h *= UINT64_C(0x9E3779B97F4A7C15);
+    h ^= h >> 29;
+    h *= UINT64_C(0xBF58476D1CE4E5B9);
+    return h ^ (h >> 32);
+}
+
+enum {
+    /// Rows whose places are fetched ahead of their use.
+    BLOCK = 64,
+    /// Rows between the fetching of a state and its use.
+    AHEAD = 16,
+    /// Slots that fit the near caches: no fetching ahead below.
+    NEAR_SLOTS = 1 << 13,
+};
+
+size_t vk_words_intern(const uint64_t *in, size_t n, vk_word_slot *slots, size_t mask, uint64_t *keys, size_t *count, uint32_t *out) {
+    size_t known = *count;
+    const size_t most = (mask + 1) / 2;
+    size_t places[BLOCK];
+    size_t i = 0;
+    while (i < n) {
+        const size_t m = n - i < BLOCK ? n - i : BLOCK;
+        for (size_t k = 0; k < m; k++) places[k] = mix(in[i + k]) & mask;
+        if (mask >= NEAR_SLOTS) {
+            for (size_t k = 0; k < m; k++) __builtin_prefetch(&slots[places[k]], 1);
+        }
+        for (size_t k = 0; k < m; k++) {
+            const uint64_t key = in[i + k];
+            size_t at = places[k];
+            uint32_t id;
+            while ((id = slots[at].id) != 0 && slots[at].key != key) at = (at + 1) & mask;
+            if (id == 0) {
+                if (known >= most) {
+                    *count = known;
+                    return i + k;
+                }
+                keys[known++] = key;
+                id = (uint32_t)known;
+                slots[at].key = key;
+                slots[at].id = id;
+            }
+            out[i + k] = id - 1;
+        }
+        i += m;
+    }
+    *count = known;
+    return n;
+}
+
+void vk_words_find(const uint64_t *in, size_t n, const vk_word_slot *slots, size_t mask, int64_t *out) {
+    size_t places[BLOCK];
+    for (size_t i = 0; i < n; i += BLOCK) {
+        const size_t m = n - i < BLOCK ? n - i : BLOCK;
+        for (size_t k = 0; k < m; k++) places[k] = mix(in[i + k]) & mask;
+        if (mask >= NEAR_SLOTS) {
+            for (size_t k = 0; k < m; k++) __builtin_prefetch(&slots[places[k]], 0);
+        }
+        for (size_t k = 0; k < m; k++) {
+            const uint64_t key = in[i + k];
+            size_t at = places[k];
+            uint32_t id;
+            while ((id = slots[at].id) != 0 && slots[at].key != key) at = (at + 1) & mask;
+            out[i + k] = (int64_t)id - 1;
+        }
+    }
+}
+
+void vk_words_fill(const uint64_t *keys, size_t count, vk_word_slot *slots, size_t mask) {
+    size_t places[BLOCK];
+    for (size_t i = 0; i < count; i += BLOCK) {
+        const size_t m = count - i < BLOCK ? count - i : BLOCK;
+        for (size_t k = 0; k < m; k++) {
+            places[k] = mix(keys[i + k]) & mask;
+            __builtin_prefetch(&slots[places[k]], 1);
+        }
+        for (size_t k = 0; k < m; k++) {
+            size_t at = places[k];
+            while (slots[at].id != 0) at = (at + 1) & mask;
+            slots[at].key = keys[i + k];
+            slots[at].id = (uint32_t)(i + k + 1);
+        }
+    }
+}
+
+// MARK: byte strings
+
+void vk_strings_hash(const uint8_t *bytes, const uint32_t *offsets, size_t n, uint64_t *out) {
+    for (size_t i = 0; i < n; i++) out[i] = XXH3_64bits(bytes + offsets[i], offsets[i + 1] - offsets[i]);
+}
+
+ALWAYS_INLINE bool same(const uint8_t *a, const uint8_t *b, size_t n) {
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 <= n; i += 8) {
+            uint64_t x, y;
+            memcpy(&x, a + i, 8);
+            memcpy(&y, b + i, 8);
+            if (x != y) return false;
+        }
+        uint64_t x, y;
+        memcpy(&x, a + n - 8, 8);
+        memcpy(&y, b + n - 8, 8);
+        return x == y;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i]) return false;
+    return true;
+}
+
+/// The id + 1 of a string, 0 if unknown; `place` is where it is or would be.
+ALWAYS_INLINE uint32_t look_up(const uint8_t *text, size_t length, uint64_t hash, const vk_byte_slot *slots, size_t mask,
+                               const uint8_t *known_bytes, const uint32_t *known_offsets, size_t *place) {
+    const uint32_t tag = (uint32_t)(hash >> 32);
+    size_t at = hash & mask;
+    uint32_t id;
+    while ((id = slots[at].id) != 0) {
+        if (slots[at].tag == tag) {
+            const uint32_t start = known_offsets[id - 1];
+            if (known_offsets[id] - start == length && same(known_bytes + start, text, length)) break;
+        }
+        at = (at + 1) & mask;
+    }
+    *place = at;
+    return id;
+}
+
+size_t vk_strings_intern(const uint8_t *bytes, const uint32_t *offsets, const uint64_t *hashes, size_t from, size_t n,
+                         const vk_byte_slot *slots, size_t mask, const uint8_t *known_bytes, const uint32_t *known_offsets, uint32_t *out,
+                         size_t *slot) {
+    const bool far = mask >= NEAR_SLOTS;
+    for (size_t i = from; i < n; i++) {
+        if (far && i + 16 < n) __builtin_prefetch(&slots[hashes[i + 16] & mask], 1);
+        const uint32_t id =
+            look_up(bytes + offsets[i], offsets[i + 1] - offsets[i], hashes[i], slots, mask, known_bytes, known_offsets, slot);
+        if (id == 0) return i;
+        out[i] = id - 1;
+    }
+    return n;
+}
+
+void vk_strings_find(const uint8_t *bytes, const uint32_t *offsets, const uint64_t *hashes, size_t n, const vk_byte_slot *slots,
+                     size_t mask, const uint8_t *known_bytes, const uint32_t *known_offsets, int64_t *out) {
+    const bool far = mask >= NEAR_SLOTS;
+    size_t place;
+    for (size_t i = 0; i < n; i++) {
+        if (far && i + 16 < n) __builtin_prefetch(&slots[hashes[i + 16] & mask], 0);
+        out[i] = (int64_t)look_up(bytes + offsets[i], offsets[i + 1] - offsets[i], hashes[i], slots, mask, known_bytes, known_offsets,
+                                  &place)
+            - 1;
+    }
+}
+
+void vk_strings_fill(const uint64_t *hashes, size_t count, vk_byte_slot *slots, size_t mask) {
+    for (size_t i = 0; i < count; i++) {
+        if (i + 16 < count) __builtin_prefetch(&slots[hashes[i + 16] & mask], 1);
+        size_t at = hashes[i] & mask;
+        while (slots[at].id != 0) at = (at + 1) & mask;
+        slots[at].tag = (uint32_t)(hashes[i] >> 32);
+        slots[at].id = (uint32_t)(i + 1);
+    }
+}
+
+// MARK: aggregates
+
+void vk_group_count(const uint32_t *groups, size_t n, const uint64_t *valid, int64_t *counts) {
+    if (groups == NULL) {
+        if (valid == NULL) {
+            counts[0] += (int64_t)n;
+        } else {
+            for (size_t w = 0; w < (n + 63) / 64; w++) counts[0] += __builtin_popcountll(valid[w]);
+        }
+        return;
+    }
+    if (valid == NULL) {
+        for (size_t i = 0; i < n; i++) {
+            if (i + AHEAD < n) __builtin_prefetch(&counts[groups[i + AHEAD]], 1);
+            counts[groups[i]]++;
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++) counts[groups[i]] += (int64_t)(valid[i >> 6] >> (i & 63) & 1);
+}
+
+void vk_group_sum_i64(const uint32_t *groups, size_t n, const uint64_t *valid, const int64_t *values, void *sums) {
+    __int128 *to = sums;
+    if (groups == NULL) {
+        if (valid == NULL) {
+            // As unsigned numbers in halves of 32 bits, so that the loop runs in vectors; each negative one counts 2^64 too much. 2^32
+            // rows fit without overflow, a batch has far fewer.
+            uint64_t high = 0, low = 0, negative = 0;
+            for (size_t i = 0; i < n; i++) {
+                const uint64_t v = (uint64_t)values[i];
+                high += v >> 32;
+                low += v & UINT64_C(0xFFFFFFFF);
+                negative += v >> 63;
+            }
+            to[0] += (__int128)((((unsigned __int128)high << 32) + low) - ((unsigned __int128)negative << 64));
+            return;
+        }
+        __int128 sum = 0;
+        for (size_t i = 0; i < n; i++)
+            if (is_valid(valid, i)) sum += values[i];
+        to[0] += sum;
+        return;
+    }
+    if (valid == NULL) {
+        for (size_t i = 0; i < n; i++) {
+            if (i + AHEAD < n) __builtin_prefetch(&to[groups[i + AHEAD]], 1);
+            to[groups[i]] += values[i];
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (is_valid(valid, i)) to[groups[i]] += values[i];
+}
+
+#pragma clang fp contract(off)
+
+ALWAYS_INLINE double two_sum(double a, double b, double *error) {
+    const double s = a + b;
+    const double t = s - a;
+    *error = (a - (s - t)) + (b - t);
+    return s;
+}
+
+typedef double v4d __attribute__((vector_size(32)));
+typedef int64_t v4i __attribute__((vector_size(32)));
+
+/// All rows into one pair, four sums at a time. False: some term does not fit two doubles; nothing was added then.
+static bool sum_lanes(const double *values, size_t n, double *pair) {
+    v4d high = {0}, low = {0};
+    v4i bad = {0};
+    const v4d limit = {0x1p960, 0x1p960, 0x1p960, 0x1p960};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        v4d x;
+        memcpy(&x, values + i, sizeof x);
+        const v4d s = high + x, t = s - high;
+        const v4d e = (high - (s - t)) + (x - t);
+        const v4d l = low + e, u = l - low;
+        const v4d f = (low - (l - u)) + (e - u);
+        bad |= (f != 0) | ~((x < limit) & (x > -limit));
+        high = s;
+        low = l;
+    }
+    if (bad[0] | bad[1] | bad[2] | bad[3]) return false;
+    double terms[12];
+    size_t count = 0;
+    for (int k = 0; k < 4; k++) {
+        terms[count++] = high[k];
+        terms[count++] = low[k];
+    }
+    for (; i < n; i++) terms[count++] = values[i];
+    double a = pair[0], b = pair[1];
+    for (size_t k = 0; k < count; k++) {
+        if (!(fabs(terms[k]) < 0x1p960)) return false;
+        double e, f;
+        a = two_sum(a, terms[k], &e);
+        b = two_sum(b, e, &f);
+        if (f != 0) return false;
+    }
+    pair[0] = a;
+    pair[1] = b;
+    return true;
+}
+
+size_t vk_group_sum_f64(const uint32_t *groups, size_t from, size_t n, const uint64_t *valid, const double *values, double *pairs) {
+    if (groups == NULL && valid == NULL && from == 0 && sum_lanes(values, n, pairs)) return n;
+    for (size_t i = from; i < n; i++) {
+        if (!is_valid(valid, i)) continue;
+        const double x = values[i];
+        if (!(fabs(x) < 0x1p960)) return i;
+        double *pair = pairs + 2 * (size_t)(groups == NULL ? 0 : groups[i]);
+        double e;
+        const double s = two_sum(pair[0], x, &e);
+        if (e != 0) {
+            double f;
+            const double l = two_sum(pair[1], e, &f);
+            if (f != 0) return i;
+            pair[1] = l;
+        }
+        pair[0] = s;
+    }
+    return n;
+}
+
+void vk_group_extreme_i64(const uint32_t *groups, size_t n, const uint64_t *valid, const int64_t *values, bool greatest, int64_t *best,
+                          uint8_t *known) {
+    if (groups == NULL && valid == NULL && n > 0) {
+        int64_t found = values[0];
+        if (greatest) {
+            for (size_t i = 1; i < n; i++) found = values[i] > found ? values[i] : found;
+        } else {
+            for (size_t i = 1; i < n; i++) found = values[i] < found ? values[i] : found;
+        }
+        if (!known[0] || (greatest ? found > best[0] : found < best[0])) best[0] = found;
+        known[0] = 1;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!is_valid(valid, i)) continue;
+        const size_t g = groups == NULL ? 0 : groups[i];
+        const int64_t v = values[i];
+        if (!known[g] || (greatest ? v > best[g] : v < best[g])) {
+            best[g] = v;
+            known[g] = 1;
+        }
+    }
+}
+
+// MARK: selection
+
+#define DEFINE_GATHER(name, type)                                                                                                        \
+    void name(const void *from, const int32_t *rows, size_t n, void *to) {                                                               \
+        const type *source = from;                                                                                                       \
+        type *target = to;                                                                                                               \
+        for (size_t i = 0; i < n; i++) target[i] = rows[i] < 0 ? (type){0} : source[rows[i]];                                            \
+    }
+
+typedef struct pair64 {
+    uint64_t a, b;
+} pair64;
+
+DEFINE_GATHER(vk_gather_64, uint64_t)
+DEFINE_GATHER(vk_gather_32, uint32_t)
+DEFINE_GATHER(vk_gather_128, pair64)
+
+void vk_gather_bits(const uint64_t *from, const int32_t *rows, size_t n, uint64_t *to) {
+    for (size_t w = 0; w * 64 < n; w++) {
+        uint64_t word = 0;
+        const size_t end = n - w * 64 < 64 ? n - w * 64 : 64;
+        for (size_t k = 0; k < end; k++) {
+            const int32_t row = rows[w * 64 + k];
+            if (row >= 0) word |= (from[row >> 6] >> (row & 63) & 1) << k;
+        }
+        to[w] = word;
+    }
+}
+
+size_t vk_gather_offsets(const uint32_t *offsets, const uint32_t *codes, const int32_t *rows, size_t n, uint32_t *to) {
+    uint64_t total = 0;
+    to[0] = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i] >= 0) {
+            const uint32_t c = codes == NULL ? (uint32_t)rows[i] : codes[rows[i]];
+            total += offsets[c + 1] - offsets[c];
+        }
+        to[i + 1] = (uint32_t)total;
+    }
+    return total > UINT32_MAX ? SIZE_MAX : (size_t)total;
+}
+
+void vk_gather_bytes(const uint8_t *bytes, const uint32_t *offsets, const uint32_t *codes, const int32_t *rows, size_t n,
+                     const uint32_t *new_offsets, uint8_t *to) {
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i] < 0) continue;
+        const uint32_t c = codes == NULL ? (uint32_t)rows[i] : codes[rows[i]];
+        const uint32_t start = offsets[c];
+        const uint32_t length = offsets[c + 1] - start;
+        memcpy(to + new_offsets[i], bytes + start, length);
+    }
+}
+
+void vk_bin_i64(const int64_t *values, size_t n, int64_t size, int64_t *to) {
+    // Neighbouring rows mostly fall into the same bin: a division is made only when a value leaves the bin of the one before.
+    int64_t bin = 0;
+    bool known = false;
+    for (size_t i = 0; i < n; i++) {
+        const int64_t x = values[i];
+        if (!known || x < bin || (uint64_t)x - (uint64_t)bin >= (uint64_t)size) {
+            const int64_t rest = x % size;
+            bin = (int64_t)((uint64_t)x - (uint64_t)(rest < 0 ? rest + size : rest));
+            // A bin below the least integer wraps round and must not be taken for that of a large value.
+            known = bin <= x;
+        }
+        to[i] = bin;
+    }
+}
