@@ -77,7 +77,7 @@ extension BindingSession {
             }
             return reference(c, range)
         }
-        switch scope.env?.lookup(n.text) {
+        switch lookup(n.text, scope.env) {
         case .scalar(let e, let row)?:
             if let row, row != scope.row?.serial {
                 error(

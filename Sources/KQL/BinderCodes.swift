@@ -43,6 +43,10 @@ enum BinderCode: String, CaseIterable {
     case renameForm = "VK0159"
     case needsSchema = "VK0160"
     case missingRight = "VK0161"
+    // What the workspace holds
+    case unknownWatchlist = "VK0210"
+    case badWatchlist = "VK0211"
+    case externalData = "VK0212"
     // The query as a whole
     case noQuery = "VK0170"
     case severalQueries = "VK0171"

@@ -298,10 +298,19 @@ public struct BoundQuery: Sendable {
     public let render: String?
     /// The first column identity that the query does not use: rewrites allocate from here.
     public let nextColumnID: ColumnID
-    public init(plan: Plan?, diagnostics: [Diagnostic], render: String? = nil, nextColumnID: ColumnID = 0) {
+    /// Texts of the saved functions and headers of the reference data that the query uses: what it means besides its own text.
+    public let sources: [String]
+    /// Versions of the reference data that stand in the plan.
+    public let versions: [String]
+    public init(
+        plan: Plan?, diagnostics: [Diagnostic], render: String? = nil, nextColumnID: ColumnID = 0, sources: [String] = [],
+        versions: [String] = []
+    ) {
         self.plan = plan
         self.diagnostics = diagnostics
         self.render = render
         self.nextColumnID = nextColumnID
+        self.sources = sources
+        self.versions = versions
     }
 }
