@@ -73,6 +73,8 @@ public final class DetectionEngine {
     public let options: DetectionOptions
     private var runtimes: [RuleRuntime]
     private var clockGroups: [ClockGroup] = []
+    /// The clock group of each runtime.
+    private var groupOfRule: [Int] = []
     private let functions: any FunctionCatalog
     /// Least and greatest event time seen, by table.
     private var seen: [String: (least: Int64, greatest: Int64)] = [:]
@@ -106,6 +108,7 @@ public final class DetectionEngine {
     /// entities, details) is that of the new set.
     public func reload(_ programs: [RuleProgram]) throws {
         let set = try DetectionEngine.compile(programs, functions)
+        catchUp()
         var known: [String: RuleRuntime] = [:]
         for r in runtimes { known[r.program.fingerprint] = r }
         runtimes = programs.map { p in
@@ -142,7 +145,10 @@ public final class DetectionEngine {
         var events: [AlertEvent] = []
         var refusals: [LateRow.Refusal] = []
         for (i, s) in survivors.enumerated() where runtimes.indices.contains(s.matches.leg.rule) {
-            let runtime = runtimes[s.matches.leg.rule]
+            let rule = s.matches.leg.rule
+            let runtime = runtimes[rule]
+            let group = groupOfRule[rule]
+            clockGroups[group].wake(rule, runtime, earliest: earliest(clockGroups[group].tables))
             events += runtime.accept(leg: s.matches.leg.leg, rows: s.matches.rows, raw: s.raw)
             if !runtime.refused.isEmpty {
                 refusals.append(LateRow.Refusal(survivors: i, program: runtime.program, keys: runtime.refused))
@@ -155,46 +161,50 @@ public final class DetectionEngine {
 
     /// Keeps evidence inside its budget by giving up the oldest raw records of the rule that holds most.
     private func shed() {
-        var total = runtimes.reduce(0) { $0 + $1.rawBytes }
+        var total = clockGroups.reduce(0) { $0 + $1.rawBytes }
         while total > options.evidenceBudget {
-            guard let r = runtimes.max(by: { $0.rawBytes < $1.rawBytes }) else { return }
+            guard let r = clockGroups.compactMap(\.richest).max(by: { $0.rawBytes < $1.rawBytes }) else { return }
             let freed = r.shedRaw()
             guard freed > 0 else { return }
             total -= freed
         }
     }
 
-    /// The least time seen in the rule's own tables: its first tick must not depend on what other tables brought before.
-    private func earliest(_ p: RuleProgram) -> Int64? { p.tables.compactMap { seen[$0]?.least }.min() }
-
-    /// Rules over the same tables share their clock: it is read once for all of them.
-    private struct ClockGroup {
-        let tables: Set<String>
-        let lateness: Int64
-        var runtimes: [RuleRuntime]
+    /// The least time seen in a rule's own tables: its first tick must not depend on what other tables brought before.
+    private func earliest(_ tables: Set<String>) -> Int64? {
+        var least: Int64?
+        for t in tables { if let s = seen[t] { least = min(least ?? s.least, s.least) } }
+        return least
     }
 
-    private func renewClockGroups() {
+    private func renewClockGroups(marks: [Set<String>: Int64]? = nil) {
+        let marks = marks ?? Dictionary(clockGroups.compactMap { g in g.mark.map { (g.tables, $0) } }, uniquingKeysWith: { a, _ in a })
         var places: [Set<String>: Int] = [:]
         clockGroups = []
-        for r in runtimes {
+        groupOfRule = []
+        for (i, r) in runtimes.enumerated() {
             let tables = r.program.tables
-            if let p = places[tables] {
-                clockGroups[p].runtimes.append(r)
-            } else {
-                places[tables] = clockGroups.count
-                clockGroups.append(ClockGroup(tables: tables, lateness: tables.map(lateness).max() ?? 0, runtimes: [r]))
+            let place = places[tables] ?? clockGroups.count
+            if place == clockGroups.count {
+                places[tables] = place
+                clockGroups.append(ClockGroup(tables: tables, lateness: tables.map(lateness).max() ?? 0, mark: marks[tables]))
             }
+            clockGroups[place].add(i, r)
+            groupOfRule.append(place)
         }
+    }
+
+    /// Makes every idle rule as final as its group.
+    private func catchUp() {
+        for (r, g) in zip(runtimes, groupOfRule) { clockGroups[g].catchUp(r, earliest: earliest(clockGroups[g].tables)) }
     }
 
     /// Finalises ticks that the watermark (a time before which nothing more is expected, by table) has passed by the lateness.
     public func advance(watermark: (_ table: String) -> Int64?) -> [AlertEvent] {
         var events: [AlertEvent] = []
-        for g in clockGroups {
-            guard let mark = g.tables.compactMap(watermark).min() else { continue }
-            let earliest = g.tables.compactMap { seen[$0]?.least }.min()
-            for r in g.runtimes { events += r.advance(watermark: mark, lateness: g.lateness, earliest: earliest) }
+        for i in clockGroups.indices {
+            guard let mark = clockGroups[i].tables.compactMap(watermark).min() else { continue }
+            clockGroups[i].advance(watermark: mark, earliest: earliest(clockGroups[i].tables), into: &events)
         }
         return events
     }
@@ -202,16 +212,17 @@ public final class DetectionEngine {
     /// Raises what monotone rules can raise before their windows close.
     public func raiseEarly() -> [AlertEvent] {
         var events: [AlertEvent] = []
-        for r in runtimes where r.hasFreshRows { events += r.raiseEarly(earliest: earliest(r.program)) }
+        for i in clockGroups.indices { clockGroups[i].raiseEarly(earliest: earliest(clockGroups[i].tables), into: &events) }
         return events
     }
 
     /// The input has ended. Without `to`, ticks are finalised up to the first at or after the highest event time.
     public func finish(to: Int64? = nil) -> [AlertEvent] {
         guard let highest = highestTime else { return [] }
+        catchUp()
         return runtimes.flatMap {
             // A rule whose tables never showed up has been silent since the logs began.
-            $0.finish(through: to ?? highest, isComplete: to != nil, earliest: earliest($0.program) ?? lowestTime)
+            $0.finish(through: to ?? highest, isComplete: to != nil, earliest: earliest($0.program.tables) ?? lowestTime)
         }
     }
 
@@ -239,12 +250,18 @@ public final class DetectionEngine {
             delta.rules.append((f, r.encoded()))
         }
         var w = StateWriter()
-        w.u8(2)
+        w.u8(3)
         w.int(seen.count)
         for (table, s) in seen.sorted(by: { $0.key < $1.key }) {
             w.text(table)
             w.i64(s.least)
             w.i64(s.greatest)
+        }
+        let marked = clockGroups.compactMap { g in g.mark.map { (tables: g.tables.sorted(), mark: $0) } }
+        w.int(marked.count)
+        for g in marked.sorted(by: { $0.tables.lexicographicallyPrecedes($1.tables) }) {
+            w.texts(g.tables)
+            w.i64(g.mark)
         }
         delta.engine = w.sealed
         return delta
@@ -255,11 +272,20 @@ public final class DetectionEngine {
 
     /// Restores into a fresh engine. State of rules that are not loaded any more is ignored.
     public func restore(_ saved: SavedState) throws {
+        var marks: [Set<String>: Int64] = [:]
         if let bytes = saved.engine {
-            var r = try StateReader(sealed: bytes, version: 2, unsealed: 1, "engine state")
+            // Before version 3 no rule was behind the others.
+            let version: UInt8 = bytes.first == 2 ? 2 : 3
+            var r = try StateReader(sealed: bytes, version: version, unsealed: 1, "engine state")
             for _ in 0..<(try r.count(of: 24)) {
                 let table = try r.text()
                 seen[table] = (try r.i64(), try r.i64())
+            }
+            if bytes.first == 3 {
+                for _ in 0..<(try r.count(of: 16)) {
+                    let tables = Set(try r.texts())
+                    marks[tables] = try r.i64()
+                }
             }
             try r.end()
         }
@@ -268,7 +294,8 @@ public final class DetectionEngine {
         for r in runtimes {
             if let bytes = saved.rules[r.program.fingerprint] { try r.restore(state: bytes) }
             if let mine = segments[r.program.fingerprint] { try r.restore(segments: mine) }
-            r.recompute(earliest: earliest(r.program))
+            r.recompute(earliest: earliest(r.program.tables))
         }
+        renewClockGroups(marks: marks)
     }
 }

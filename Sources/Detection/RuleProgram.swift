@@ -171,10 +171,12 @@ public struct RuleCompiler: Sendable {
         self.schemas = schemas
     }
 
+    /// Plans are walked by recursion, as deep as the limits allow: the stack that this takes, whatever the caller has.
+    public static let stackBytes = 64 << 20
+
     /// A program, or nil with at least one error. Ranges are offsets into the rule's query.
     public func compile(_ rule: AnalyticsRule) -> (program: RuleProgram?, diagnostics: [Diagnostic]) {
-        // Plans are walked by recursion: as deep as the limits allow, whatever stack the caller has.
-        do { return try LargeStack.run(bytes: 64 << 20) { compileHere(rule) } } catch {
+        do { return try LargeStack.run(bytes: RuleCompiler.stackBytes) { compileHere(rule) } } catch {
             return (nil, [Diagnostic(.error, "VK0300", "\(error)", at: SourceRange(0, 0))])
         }
     }
@@ -197,7 +199,7 @@ public struct RuleCompiler: Sendable {
             let program = try RuleProgram(
                 rule: rule, plan: plan, nextColumnID: bound.nextColumnID, functions: functions, sources: bound.sources,
                 versions: bound.versions)
-            for leg in program.split.legs { try RuleSet.check(leg) }
+            for leg in program.split.legs { try RuleSet.check(leg, functions: functions) }
             diagnostics += Lints.findings(plan, use: .rule(period: rule.queryPeriod))
             return (program, diagnostics)
         } catch {

@@ -236,12 +236,25 @@ final class RuleRuntime {
         if limit > finalThrough ?? .min {
             finalThrough = limit
             isDirty = true
-            changed = changed || !base.open.isEmpty || !emitted.isEmpty
+            changed = changed || !base.open.isEmpty || !emitted.isEmpty || holdsExpired(lateness: lateness)
         }
         guard changed else { return [] }
         let events = emit()
         trim(lateness: lateness)
         return events
+    }
+
+    /// Nothing is held that the passing of time could change; only ``finalThrough`` would move.
+    var isIdle: Bool {
+        finalThrough != nil && !program.needsEmptyTicks && stores.allSatisfy(\.segments.isEmpty) && results.isEmpty && dirty.isEmpty
+            && provisional.isEmpty && amended.isEmpty && emitted.isEmpty && base.open.isEmpty
+    }
+
+    /// The least watermark at which ``advance(watermark:lateness:earliest:)`` has something to do, unless a row comes before.
+    func due(lateness: Int64) -> Int64 {
+        guard dirty.isEmpty, let final = finalThrough else { return .min }
+        let (at, overflow) = (final + program.clock.frequency).addingReportingOverflow(lateness + 1)
+        return overflow ? .max : at
     }
 
     /// Ticks over empty windows that are evaluated one after another. A longer silence is taken for a hole in the logs (a record with a
@@ -450,6 +463,13 @@ final class RuleRuntime {
             if let known = before.first(where: { $0.key == e.key }) { return known }
             return Evidence(key: e.key, table: program.split.legs.count == 1 ? program.split.legs.first?.table ?? "" : "", raw: nil)
         }
+    }
+
+    /// Whether rows are retained that no tick will read again.
+    private func holdsExpired(lateness: Int64) -> Bool {
+        guard let final = finalThrough else { return false }
+        let horizon = program.clock.last(atOrBefore: final - max(lateness, program.clock.frequency)) - program.clock.period
+        return stores.contains { $0.segments.contains { $0.greatest < horizon } }
     }
 
     /// Folds old ticks into the base and lets go of rows that no tick will read again.

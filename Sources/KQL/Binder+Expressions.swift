@@ -77,6 +77,7 @@ extension BindingSession {
             }
             return reference(c, range)
         }
+        if let found = graphName(n, range, scope) ?? scanName(n, range, scope) { return found }
         switch lookup(n.text, scope.env) {
         case .scalar(let e, let row)?:
             if let row, row != scope.row?.serial {
@@ -141,6 +142,7 @@ extension BindingSession {
             unknown(.unknownColumn, "column", name.text, name.range, among: row.columns.map(\.name))
             return nil
         }
+        if let found = graphMember(base, name, range, scope) ?? scanMember(base, name, range, scope) { return found }
         if isTabularPath(base, scope) {
             error(.notScalar, "a table of another database is given where a value is needed", range)
             return nil

@@ -6,7 +6,7 @@ extension BindingSession {
     /// Functions that give rows.
     static let tabularFunctions: Set<String> = [
         "materialize", "table", "database", "cluster", "workspace", "external_table", "materialized_view", "adx", "arg", "app", "resource",
-        "view", "_GetWatchlist", "_GetWatchlistAlias", "stored_query_result",
+        "view", "_GetWatchlist", "_GetWatchlistAlias", "stored_query_result", "graph",
     ]
 
     /// Scalar functions that the binder resolves before it asks the catalogue.
@@ -51,6 +51,7 @@ extension BindingSession {
         case .failed?: return nil
         default: break
         }
+        if let found = graphCall(name, args, range, scope) { return found }
         if let collector = scope.aggregates, let sig = functions.aggregate(name.text) {
             guard let aggregate = bindAggregate(sig, name, args, range, scope) else { return nil }
             guard aggregate.outputs.count == 1, let out = aggregate.outputs.first else {

@@ -10,6 +10,7 @@ enum ProjectionStyle {
 extension BindingSession {
     /// Binds an operator over its input. Never fails: what could not be bound is reported, and the result is as near as it can be.
     func apply(_ op: Operator, _ input: Relation, _ env: inout Environment?) -> Relation {
+        if let shape = input.graph { return applyToGraph(op, input, shape, &env) }
         let scope = Scope(env, row: row(input))
         switch op.kind {
         case .filter(let e): return bindFilter(e, input, scope, op)
@@ -72,6 +73,16 @@ extension BindingSession {
             return bindMakeSeries(items, on: on, from: from, to: to, step: step, keys: keys, input, scope, op)
         case .partition(let by, let body): return bindPartition(by, body, input, scope, op)
         case .projectByNames(let items): return bindProjectByNames(items, input, scope, op)
+        case .scan(let clause): return bindScan(clause, input, scope, op)
+        case .makeGraph(let clause): return bindMakeGraph(clause, input, scope, op)
+        case .graphMatch, .graphShortestPaths, .graphMarkComponents, .graphToTable, .graphWhere:
+            return input.isUnknown ? input : refuseRows(op)
+        case .consume: return bindConsume(input, op)
+        case .fork, .facet:
+            error(
+                .severalResults, "`\(op.keyword.text)` gives several tables; only the end of a query may do so", op.keyword.range,
+                mend: "use one query for each table, or union them")
+            return unknownRelation(op.range)
         case .invoke(let call): return bindInvoke(call, input, scope, op)
         case .evaluate(let call, let schema): return bindEvaluate(call, schema, input, scope, op)
         case .print, .range, .datatable:

@@ -148,20 +148,38 @@ extension BindingSession {
 
     // MARK: Partition
 
+    /// The names of a partition's body that is a whole query: the key is a value there, `custom("partition-key")`, the current one.
+    private func keyEnvironment(_ by: Expr, _ key: BoundExpr, _ scope: Scope, _ id: ColumnID) -> Environment? {
+        guard let name = resultName(by, scope) else { return scope.env }
+        let current = Plan(
+            .custom(name: "partition-key", inputs: [], arguments: [], options: ["id": .long(Int64(id))]), columns: [column(name, key.type)],
+            range: by.range)
+        return Environment(name, .scalar(BoundExpr(.scalarQuery(current), key.type, by.range), row: nil), parent: scope.env)
+    }
+
     /// `partition by column (operators)`: `custom("partition")` hands the rows of each key to its second input, whose source they are.
     func bindPartition(_ by: Expr, _ body: Expr, _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
-        let key = bind(by, scope)
-        guard case .query(let q) = body.kind, case .input = q.source else {
-            error(
-                .unsupportedOption, "a whole query as the body of `partition` is not supported; give operators in parentheses", body.range)
-            return unknownRelation(op.range)
+        guard let key = bind(by, scope) else { return unknownRelation(op.range) }
+        if let strategy = op.parameter("hint.strategy") {
+            let text = parameterText(strategy)
+            if !["native", "shuffle", "legacy"].contains(text) {
+                unknown(.badParameter, "strategy", text, strategy.range, among: ["legacy", "native", "shuffle"])
+            }
         }
-        guard let key else { return unknownRelation(op.range) }
         if key.type == .dynamic {
             error(.dynamicKey, "a partition key must not be dynamic", by.range, mend: "convert it first with tostring()")
             return unknownRelation(op.range)
         }
         if input.isUnknown { return input }
+        guard case .query(let q) = body.kind, case .input = q.source else {
+            let id = column("$key", key.type).id
+            guard let r = bindTabular(body, keyEnvironment(by, key, scope, id)), !r.isUnknown else { return unknownRelation(op.range) }
+            return Relation(
+                plan: Plan(
+                    .custom(name: "partition", inputs: [input.plan, r.plan], arguments: [key], options: ["id": .long(Int64(id))]),
+                    columns: r.columns,
+                    range: op.range), open: r.open)
+        }
         var inner = input.with(Plan(.subquerySource, columns: input.columns, range: op.range))
         var env = scope.env
         for o in q.operators {
@@ -169,6 +187,10 @@ extension BindingSession {
             inner = apply(o, inner, &env)
         }
         if inner.isUnknown { return inner }
+        guard inner.graph == nil else {
+            error(.graphKind, "the operators of `partition` must give rows", body.range, mend: "end them with `graph-to-table`")
+            return unknownRelation(op.range)
+        }
         return Relation(
             plan: Plan(
                 .custom(name: "partition", inputs: [input.plan, inner.plan], arguments: [key], options: [:]), columns: inner.columns,

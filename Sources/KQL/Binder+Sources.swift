@@ -5,12 +5,22 @@ import Columnar
 extension BindingSession {
     /// Binds an expression that gives rows. Nil: reported, or caused by something reported.
     func bindTabular(_ e: Expr, _ env: Environment?) -> Relation? {
+        guard let r = bindRelation(e, env) else { return nil }
+        guard r.graph == nil else {
+            error(.graphKind, "a graph is given where rows are needed", e.range, mend: "turn it into rows with `graph-to-table`")
+            return nil
+        }
+        return r
+    }
+
+    /// As ``bindTabular(_:_:)``, where a graph will do.
+    func bindRelation(_ e: Expr, _ env: Environment?) -> Relation? {
         deeper(e.range) { checked(bindTabularKind(e, env), e.range) }
     }
 
     private func bindTabularKind(_ e: Expr, _ env: Environment?) -> Relation? {
         switch e.kind {
-        case .paren(let inner): return bindTabular(inner, env)
+        case .paren(let inner): return bindRelation(inner, env)
         case .query(let q): return bindQuery(q, env)
         case .name(let n): return bindTableName(n, e.range, env)
         case .call(let name, let args): return bindTabularCall(name, args, e.range, env)
@@ -27,7 +37,7 @@ extension BindingSession {
     private func bindTableName(_ n: Name, _ range: SourceRange, _ env: Environment?) -> Relation? {
         guard admit(range) else { return nil }
         switch lookup(n.text, env) {
-        case .tabular(let e, let home)?: return bindTabular(e, home)
+        case .tabular(let e, let home)?: return bindRelation(e, home)
         case .shared(let shared, let r)?: return reference(shared, r, range)
         case .function(let p, let body, let home)?: return callTabularFunction(n, p, body, home, [], Scope(env), range)
         case .scalar?:
@@ -113,6 +123,11 @@ extension BindingSession {
             if let r = bindTable(table, range) { return r }
             unknown(.unknownTable, "table", table, first.range, among: schemas.tableNames)
             return nil
+        case "graph":
+            error(
+                .unsupportedSource, "`graph()` reads a stored graph; only graphs made in the query are supported", range,
+                mend: "make it with `make-graph`")
+            return nil
         default:
             if args.isEmpty, schemas.table(name.text) != nil {
                 error(.unknownFunction, "`\(name.text)` is a table, not a function", range, mend: "leave out the parentheses")
@@ -134,7 +149,7 @@ extension BindingSession {
         var relation: Relation?
         switch q.source {
         case .expression(let e):
-            relation = bindTabular(e, env)
+            relation = bindRelation(e, env)
             if q.operators.isEmpty { return relation }
         case .generator(let op):
             relation = bindGenerator(op, env)

@@ -6,13 +6,14 @@ extension BindingSession {
     /// Binds the statements of a query; the plan of its last tabular expression statement.
     func bindTree(_ tree: SyntaxTree) -> Plan? {
         var env: Environment?
-        var result: Plan?
+        var results: [QueryResult] = []
+        var failed = false
         var resultRange: SourceRange?
         for s in tree.statements {
             guard admit(s.range) else { return nil }
             switch s.kind {
             case .expression(let e):
-                if let first = resultRange {
+                if let first = resultRange, !options.severalResults {
                     error(
                         .severalQueries, "a query gives one result; this is a second one", e.range,
                         mend: "remove it or union it with the first, which ends at offset \(first.upper)")
@@ -21,7 +22,15 @@ extension BindingSession {
                 resultRange = e.range
                 if isMissing(e) { continue }
                 if isTabular(e, env) {
-                    result = bindTabular(e, env)?.plan
+                    guard let more = bindResults(e, &env) else {
+                        failed = true
+                        continue
+                    }
+                    if more.count > 1, !options.severalResults {
+                        error(.severalResults, "the query gives \(more.count) tables; only one is possible here", e.range)
+                    }
+                    // `graph-to-table nodes as N, edges as E; N; E` gives two tables.
+                    results = results.filter { !$0.isDefinition } + more
                 } else if bind(e, Scope(env)) != nil {
                     error(.notTabular, "the query gives a scalar, not rows", e.range, mend: "write `print` before it")
                 }
@@ -33,7 +42,8 @@ extension BindingSession {
             let end = tree.source.utf8.count
             error(.noQuery, "there is no query after the statements", SourceRange(end, end))
         }
-        return result
+        if results.count > 1 { resultNames = results.map(\.name) }
+        return failed ? nil : combine(results, resultRange ?? SourceRange(0, 0))
     }
 
     /// The environment after a statement that declares something.
@@ -83,7 +93,7 @@ extension BindingSession {
                 return .shared(shared, relation)
             }
             // Bound once here for its errors, then again at each use.
-            guard let r = bindTabular(value, env), !r.isUnknown else { return .failed }
+            guard let r = bindRelation(value, env), !r.isUnknown else { return .failed }
             return .tabular(value, env ?? Environment.root)
         }
         guard let e = bind(value, Scope(env, row: row)) else { return .failed }
@@ -319,7 +329,7 @@ extension BindingSession {
             error(.notTabular, "function `\(name.text)` gives a value where rows are needed", range)
             return nil
         }
-        return bindTabular(body.result, inner)
+        return bindRelation(body.result, inner)
     }
 
     func count(_ n: Int, _ what: String) -> String { n == 1 ? "1 \(what)" : "\(n) \(what)s" }

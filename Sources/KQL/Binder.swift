@@ -11,6 +11,8 @@ public struct BinderOptions: Sendable {
     /// How many levels the plan may have, operators and expressions within each other: a chain of n operators has about n. The standard fits
     /// any thread's stack; more takes a ``LargeStack`` for everything that is done with the plan.
     public var levelLimit: Int
+    /// Whether the query may give several tables (`fork`, `facet`, statements one after the other): a hunt's may, a rule's may not.
+    public var severalResults = false
 
     public init(
         fold: (@Sendable (String, [Value]) -> Value?)? = nil, parameters: [String: Value] = [:], operatorLimit: Int = 20_000,
@@ -63,7 +65,7 @@ public struct Binder: Sendable {
             let failed = diagnostics.contains { $0.severity == .error }
             return BoundQuery(
                 plan: failed ? nil : plan, diagnostics: diagnostics, render: session.render, nextColumnID: session.nextColumn,
-                sources: session.sources.sorted(), versions: session.versions.sorted())
+                resultNames: session.resultNames, sources: session.sources.sorted(), versions: session.versions.sorted())
         }
     }
 }
@@ -156,6 +158,8 @@ struct Relation {
     var isUnknown = false
     /// The order of rows is defined, so that row functions may be used.
     var isSerialized = false
+    /// Set for a graph: the plan's columns are then those of its nodes and edges.
+    var graph: GraphShape?
 
     var columns: [BoundColumn] { plan.columns }
 }
@@ -167,6 +171,10 @@ final class RowScope {
     private let byName: [String: Int]
     /// `$left` and `$right` of a join condition.
     let sides: (left: RowScope, right: RowScope)?
+    /// The variables of a graph pattern.
+    var graph: GraphNames?
+    /// The steps of a scan.
+    var scan: ScanScope?
 
     init(_ relation: Relation, serial: Int, sides: (left: RowScope, right: RowScope)? = nil) {
         self.relation = relation
@@ -208,6 +216,8 @@ final class BindingSession {
     var open: OpenColumns
     var diagnostics: [Diagnostic] = []
     var render: String?
+    /// Names of the tables of a query with several.
+    var resultNames: [String?] = []
     var nextColumn: ColumnID = 0
     private var reported: Set<Diagnostic> = []
     private var nextShared = 0

@@ -20,6 +20,7 @@ enum BinderCode: String, CaseIterable {
     case notColumn = "VK0116"
     case tupleNames = "VK0117"
     case starMisplaced = "VK0118"
+    case graphKind = "VK0119"
     // Types
     case notComparable = "VK0130"
     case notOrdered = "VK0131"
@@ -43,6 +44,8 @@ enum BinderCode: String, CaseIterable {
     case renameForm = "VK0159"
     case needsSchema = "VK0160"
     case missingRight = "VK0161"
+    case graphPattern = "VK0165"
+    case scanStep = "VK0166"
     // What the workspace holds
     case unknownWatchlist = "VK0210"
     case badWatchlist = "VK0211"
@@ -52,6 +55,7 @@ enum BinderCode: String, CaseIterable {
     case severalQueries = "VK0171"
     case tooLarge = "VK0172"
     case missingParameter = "VK0173"
+    case severalResults = "VK0174"
     // Warnings
     case openColumn = "VK0180"
     case fuzzyBranch = "VK0181"

@@ -158,7 +158,7 @@ public final class Plan: Sendable {
         case sample(Plan, BoundExpr)
         /// A plugin or an operator with its own executor, by name: inputs, expressions, and constant options by name. `bag_unpack`,
         /// `pivot`, `ipv4_lookup`, `ipv6_lookup`, `narrow`, `parse-kv`, `partition` (its second input is the body over
-        /// ``subquerySource``) and `make-series` are documented where the binder makes them.
+        /// ``subquerySource``), `make-series`, `scan`, the graph operators and `results` are documented where the binder makes them.
         case custom(name: String, inputs: [Plan], arguments: [BoundExpr], options: [String: Value])
     }
     public let kind: Kind
@@ -298,18 +298,22 @@ public struct BoundQuery: Sendable {
     public let render: String?
     /// The first column identity that the query does not use: rewrites allocate from here.
     public let nextColumnID: ColumnID
+    /// Of a query with several results (``BinderOptions/severalResults``), the name of each, nil where it has none; else empty. The plan is
+    /// then `custom("results")`, whose inputs are the plans of the tables.
+    public let resultNames: [String?]
     /// Texts of the saved functions and headers of the reference data that the query uses: what it means besides its own text.
     public let sources: [String]
     /// Versions of the reference data that stand in the plan.
     public let versions: [String]
     public init(
-        plan: Plan?, diagnostics: [Diagnostic], render: String? = nil, nextColumnID: ColumnID = 0, sources: [String] = [],
-        versions: [String] = []
+        plan: Plan?, diagnostics: [Diagnostic], render: String? = nil, nextColumnID: ColumnID = 0, resultNames: [String?] = [],
+        sources: [String] = [], versions: [String] = []
     ) {
         self.plan = plan
         self.diagnostics = diagnostics
         self.render = render
         self.nextColumnID = nextColumnID
+        self.resultNames = resultNames
         self.sources = sources
         self.versions = versions
     }

@@ -77,7 +77,7 @@ extension BoundExpr {
     /// A text that is equal for expressions of equal meaning: the key under which work is shared. Columns are named by `name`.
     public func fingerprint(_ name: (ColumnID) -> String) -> String {
         switch kind {
-        case .constant(let v): return "\(v.type.rawValue):\(v)"
+        case .constant(let v): return BoundExpr.fingerprint(v)
         case .column(let id): return name(id)
         case .call(let f, let args): return "\(f)(" + args.map { $0.fingerprint(name) }.joined(separator: ",") + ")"
         case .member(let base, let key):
@@ -88,5 +88,22 @@ extension BoundExpr {
         case .scalarQuery(let p): return "toscalar#\(ObjectIdentifier(p).hashValue)"
         case .inQuery(let op, let v, let p): return "\(op.rawValue)(\(v.fingerprint(name)),#\(ObjectIdentifier(p).hashValue))"
         }
+    }
+
+    /// Without the reflection that describing an enumeration takes.
+    private static func fingerprint(_ v: Value) -> String {
+        var text = v.type.rawValue
+        text += ":"
+        switch v {
+        case .null: text += "null"
+        case .bool(let b): text += b ? "true" : "false"
+        case .int(let i): text += String(i)
+        case .long(let i), .datetime(let i), .timespan(let i): text += String(i)
+        case .real(let r): text += String(r.bitPattern)
+        case .string(let s): JSONText.appendQuoted(s, to: &text)
+        case .guid(let g): text += String(g)
+        case .decimal, .dynamic: text += "\(v)"
+        }
+        return text
     }
 }

@@ -1,5 +1,6 @@
 import Columnar
 import KQL
+import Synchronization
 
 /// One table reference of a rule's query with everything that can be done to its rows as they arrive (`docs/semantics.md`,
 /// "Ticks, windows, legs").
@@ -23,6 +24,22 @@ public final class Leg: Sendable {
         self.prefix = prefix
         self.horizon = horizon
         self.timeColumn = timeColumn
+    }
+
+    /// What is derived from the leg once, on the thread that compiles its rule, and used by every rule set that the leg is in.
+    struct Derived {
+        let prefix: CompiledPrefix
+        let clauses: [Clause]
+    }
+
+    private let made = Mutex<Derived?>(nil)
+
+    /// Throws if the prefix cannot be compiled. `functions` must be the same at every call.
+    func derived(_ functions: any FunctionCatalog) throws -> Derived {
+        if let known = made.withLock({ $0 }) { return known }
+        let new = Derived(prefix: try CompiledPrefix(self), clauses: WitnessFinder.find(self, functions: functions))
+        made.withLock { $0 = new }
+        return new
     }
 
     /// What survivors carry: the schema of the stored rows.

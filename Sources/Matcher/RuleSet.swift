@@ -97,7 +97,7 @@ public final class RuleSet: Sendable {
             var atoms = AtomTable()
             var found: [[Clause]] = []
             for (_, leg) in entries {
-                let clauses = WitnessFinder.find(leg, functions: functions)
+                let clauses = try leg.derived(functions).clauses
                 for c in clauses { for a in c.atoms { atoms.add(a) } }
                 found.append(clauses)
             }
@@ -113,7 +113,8 @@ public final class RuleSet: Sendable {
                 }
                 compiled.append(
                     LegEntry(
-                        reference: reference, prefix: try CompiledPrefix(leg), positions: leg.source.compactMap { positions[$0.name] },
+                        reference: reference, prefix: try leg.derived(functions).prefix,
+                        positions: leg.source.compactMap { positions[$0.name] },
                         clauses: places, firstClause: atoms.rarest(clauses)))
             }
             atomTotal += atoms.atoms.count
@@ -220,7 +221,7 @@ public final class RuleSet: Sendable {
     }
 
     /// Throws if the leg's prefix cannot be compiled.
-    public static func check(_ leg: Leg) throws { _ = try CompiledPrefix(leg) }
+    public static func check(_ leg: Leg, functions: any FunctionCatalog) throws { _ = try leg.derived(functions) }
 
     /// The columns of a table in the order that ``MatchWorker/evaluate(_:table:context:key:)`` expects; nil if no leg reads it.
     public func columns(of table: String) -> [SchemaColumn]? { tables[table]?.columns }

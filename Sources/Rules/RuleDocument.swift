@@ -243,8 +243,10 @@ struct RuleDecoder {
 
     /// Queries over every table are not allowed in rules: `search *`, `union *`.
     private mutating func scope(_ rule: AnalyticsRule) {
-        let tokens = SyntaxTree.parse(rule.query).tokens
         let bytes = Array(rule.query.utf8)
+        // Most queries have no star at all.
+        guard bytes.contains(0x2A) else { return }
+        let tokens = SyntaxTree.parse(rule.query).tokens
         func word(_ i: Int) -> String {
             guard tokens.indices.contains(i), tokens[i].range.upper <= bytes.count, tokens[i].kind != .string else { return "" }
             return String(decoding: bytes[tokens[i].range.lower..<tokens[i].range.upper], as: UTF8.self)
@@ -379,8 +381,11 @@ struct RuleDecoder {
     }
 
     private static func isGUID(_ s: String) -> Bool {
-        let parts = s.split(separator: "-", omittingEmptySubsequences: false)
-        return parts.map(\.count) == [8, 4, 4, 4, 12] && parts.allSatisfy { $0.allSatisfy(\.isHexDigit) }
+        guard s.utf8.count == 36 else { return false }
+        return s.utf8.enumerated().allSatisfy { i, c in
+            if [8, 13, 18, 23].contains(i) { return c == 0x2D }
+            return (0x30...0x39).contains(c) || (0x41...0x46).contains(c & 0xDF)
+        }
     }
 
     /// Official files wrap descriptions in single quotes inside a block: one pair is taken off.

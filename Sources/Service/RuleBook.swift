@@ -61,7 +61,7 @@ public struct RuleBook: Sendable {
         let catalog = catalog.content == nil ? catalog.holding(WorkspaceStore(ContentSettings())) : catalog
         let functions = FunctionRegistry.standard
         let compiler = RuleCompiler(functions: functions, schemas: catalog)
-        let entries = Concurrently.map(RuleLoader.load(paths)) { loaded -> Entry in
+        let entries = Concurrently.map(RuleLoader.load(paths), stack: RuleCompiler.stackBytes + (1 << 20)) { loaded -> Entry in
             guard let rule = loaded.rule else {
                 // All errors of a rule are told at once, those of its query too.
                 let query = loaded.draft.map { draft in shown(compiler.compile(draft).1, draft, catalog) } ?? []

@@ -117,6 +117,35 @@ import Testing
         #expect(bench.engine.figures[0].lateRows == 1)
     }
 
+    @Test("a rule that waits is as final as its clock when a row comes, also after a restart") func waiting() throws {
+        let rules = [
+            rule(EngineTests.counting, over: 10) { $0.id = "00000000-0000-4000-8000-00000000000a" },
+            rule("Events | where User == 'z'") { $0.id = "00000000-0000-4000-8000-00000000000b" },
+        ]
+        let bench = try Bench(rules)
+        try bench.feed([Event(1, "z")])
+        for t in 1...20 { bench.advance(to: 5 * t) }
+        let delta = bench.engine.checkpointDelta()
+        var saved = SavedState()
+        saved.segments = delta.added.map { ($0.id, $0.bytes) }
+        saved.rules = Dictionary(uniqueKeysWithValues: delta.rules.map { ($0.fingerprint, $0.bytes) })
+        saved.engine = delta.engine
+        bench.engine.checkpointed()
+        for t in 21...40 { bench.advance(to: 5 * t) }
+        // Nothing of a rule changed; how far the clock is stands in the engine's state.
+        let later = bench.engine.checkpointDelta()
+        #expect(later.rules.isEmpty && later.added.isEmpty && later.engine != delta.engine)
+        saved.engine = later.engine
+        let restored = try Bench(rules)
+        try restored.engine.restore(saved)
+        for b in [bench, restored] {
+            try b.feed([Event(190, "z"), Event(191, "z"), Event(210, "a")])
+            b.advance(to: 230)
+            #expect(b.engine.figures.map(\.lateRows) == [2, 2])
+        }
+        #expect(bench.engine.checkpointDelta().engine == restored.engine.checkpointDelta().engine)
+    }
+
     @Test("suppressed openings are counted, not made up for") func suppression() throws {
         let bench = try Bench([rule("Events | where User == 'a'") { $0.suppression = 20 * minute }])
         try bench.feed([Event(1, "a"), Event(12, "a"), Event(22, "a"), Event(32, "a")])

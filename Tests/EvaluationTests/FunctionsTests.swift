@@ -239,7 +239,7 @@ import Testing
 
     @Test func refusals() {
         let registry = FunctionRegistry.standard
-        #expect(registry.refusal("geo_distance_2points") != nil)
+        #expect(registry.refusal("extent_id") != nil)
         #expect(registry.refusal("hash_combine") != nil)
         #expect(registry.refusal("strcat") == nil)
         #expect(registry.refusal("no_such_function") == nil)

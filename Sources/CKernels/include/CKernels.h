@@ -4,6 +4,7 @@
 #include "vk_common.h"
 #include "vk_compress.h"
 #include "vk_fetch.h"
+#include "vk_geo.h"
 #include "vk_hash.h"
 #include "vk_inflate.h"
 #include "vk_json.h"

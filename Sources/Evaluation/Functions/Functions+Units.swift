@@ -92,7 +92,7 @@ extension Functions {
 
     /// Functions of the language by family that this engine does not compute.
     static let refusedPrefixes: [(String, String)] = [
-        ("geo_", "geospatial functions are not supported"),
+        ("geo_", "this geospatial function is not supported"),
         ("series_", "this series function is not supported"),
         ("rolling_", "rolling windows are not supported"),
         ("graph_", "graphs are not supported"),

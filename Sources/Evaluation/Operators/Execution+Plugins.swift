@@ -7,6 +7,14 @@ extension Execution {
         _ plan: Plan, _ name: String, _ inputs: [Plan], _ arguments: [BoundExpr], _ options: [String: Value], _ environment: Environment,
         _ emit: (Batch) throws -> Bool
     ) throws -> Bool {
+        if name == "partition-key" {
+            guard let type = plan.columns.first?.type, let value = options["id"]?.integer.flatMap({ partitionKeys[$0] }) else {
+                throw EvaluationError("a partition's key is used outside of it", at: plan.range)
+            }
+            var b = ColumnBuilder(type)
+            b.append(value)
+            return try emit(Batch(columns: [b.finish()], count: 1))
+        }
         guard let input = inputs.first else { throw EvaluationError("\(name) has no input", at: plan.range) }
         switch name {
         case "bag_unpack": return try bagUnpack(plan, input, arguments, options, environment, emit)
@@ -21,7 +29,11 @@ extension Execution {
             return try addressLookup(plan, name, input, inputs[1], arguments, options, environment, emit)
         case "partition":
             guard inputs.count == 2, let key = arguments.first else { throw EvaluationError("partition needs a key", at: plan.range) }
+            if let id = options["id"]?.integer { return try queryPartition(plan, input, inputs[1], key, id, environment, emit) }
             return try partition(plan, input, inputs[1], key, environment, emit)
+        case "graph-match", "graph-shortest-paths", "graph-nodes", "graph-edges", "graph-partition":
+            return try graphRows(plan, name, inputs, arguments, options, environment, emit)
+        case "scan": return try scan(plan, input, arguments, options, environment, emit)
         default: throw EvaluationError("\(name) cannot be executed yet", at: plan.range)
         }
     }
@@ -185,6 +197,32 @@ extension Execution {
             }
             inner.source = source
             guard try run(body, inner, emit) else { return false }
+        }
+        return true
+    }
+
+    /// A partition whose body is a query of its own: it runs for each key, in the order of their first rows. Nothing is shared between the
+    /// runs, because anything in the body may depend on the key.
+    private func queryPartition(
+        _ plan: Plan, _ input: Plan, _ body: Plan, _ key: BoundExpr, _ id: Int64, _ environment: Environment, _ emit: (Batch) throws -> Bool
+    ) throws -> Bool {
+        let store = try self.store(input, environment, by: "partition")
+        let e = try compiled(key, of: plan, over: input.columns)
+        var seen: Set<Value> = []
+        var total = 0
+        for row in store.ordered(positional: isOrdered(input)) {
+            let value = try e.evaluate(store.gather([row]), context).materialized(rows: 1).value(0)
+            guard seen.insert(value).inserted else { continue }
+            let inner = Execution(
+                provider: provider, context: context, options: options, partitionKeys: partitionKeys.merging([id: value]) { $1 })
+            // The rows of different keys must not have the same keys.
+            let more = try inner.run(body, environment) { batch in
+                var batch = batch
+                if batch.keys != nil { batch.keys = ContiguousArray((total..<(total + batch.count)).lazy.map { .ordinal($0) }) }
+                total += batch.count
+                return try emit(batch)
+            }
+            if !more { return false }
         }
         return true
     }

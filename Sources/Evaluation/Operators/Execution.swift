@@ -5,6 +5,8 @@ import Synchronization
 /// What an operator sees besides its input: the rows of the enclosing mv-apply or partition.
 struct Environment {
     var source: [Batch]?
+    /// The graph of the enclosing `partitioned-by`.
+    var graph: Graph?
 }
 
 /// One execution of a plan: compiled expressions, results of shared plans and sub-queries.
@@ -28,8 +30,14 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
         var retained: [AnyObject] = []
     }
     private let caches = Mutex(Caches())
+    /// Graphs of shared plans; used by the run alone.
+    private var graphs: [Int: Graph] = [:]
 
-    init(provider: any TableProvider, context: EvaluationContext, options: ExecutorOptions) {
+    /// The keys of the partitions around, by the identity that the binder gave them.
+    let partitionKeys: [Int64: Value]
+
+    init(provider: any TableProvider, context: EvaluationContext, options: ExecutorOptions, partitionKeys: [Int64: Value] = [:]) {
+        self.partitionKeys = partitionKeys
         self.provider = provider
         self.context = context
         self.options = options
@@ -86,6 +94,14 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
         let batches = try collect(s.plan, Environment(), by: "materialize")
         caches.withLock { $0.shared[s.id] = batches }
         return batches
+    }
+
+    /// The graph of a shared plan, made at its first use.
+    func sharedGraph(_ s: SharedPlan, _ make: () throws -> Graph) throws -> Graph {
+        if let known = graphs[s.id] { return known }
+        let made = try make()
+        graphs[s.id] = made
+        return made
     }
 
     func collect(_ plan: Plan, _ environment: Environment, by name: String) throws -> [Batch] {
