@@ -85,3 +85,47 @@ size_t vk_zstd_compress(const uint8_t *bytes, size_t len, int32_t level, uint8_t
     ZSTD_freeCCtx(context);
     return ZSTD_isError(made) ? 0 : made;
 }
+
+static size_t deflate_at(const uint8_t *bytes, size_t len, bool gzip, int level, uint8_t *out, size_t cap) {
+    z_stream z;
+    memset(&z, 0, sizeof z);
+    if (len > UINT32_MAX || cap > UINT32_MAX) return 0;
+    if (deflateInit2(&z, level, Z_DEFLATED, gzip ? 31 : 15, 8, Z_DEFAULT_STRATEGY) != Z_OK) return 0;
+    gz_header header;
+    memset(&header, 0, sizeof header);
+    // 255: unknown, as Kusto writes it.
+    header.os = 255;
+    if (gzip) deflateSetHeader(&z, &header);
+    z.next_in = (Bytef *)(uintptr_t)bytes;
+    z.avail_in = (uInt)len;
+    z.next_out = out;
+    z.avail_out = (uInt)cap;
+    int status = deflate(&z, Z_FINISH);
+    size_t size = z.total_out;
+    deflateEnd(&z);
+    return status == Z_STREAM_END ? size : 0;
+}
+
+size_t vk_deflate_value(const uint8_t *bytes, size_t len, bool gzip, uint8_t *out, size_t cap) {
+    size_t frame = gzip ? 18 : 6;
+    size_t size = deflate_at(bytes, len, gzip, Z_DEFAULT_COMPRESSION, out, cap);
+    if (size == 0 || size >= len + frame) size = deflate_at(bytes, len, gzip, Z_NO_COMPRESSION, out, cap);
+    // Kusto's header does not tell the level.
+    if (gzip && size > 8) out[8] = 0;
+    return size;
+}
+
+size_t vk_inflate_value(const uint8_t *bytes, size_t len, bool gzip, uint8_t *out, size_t cap) {
+    z_stream z;
+    memset(&z, 0, sizeof z);
+    if (len > UINT32_MAX || cap > UINT32_MAX) return SIZE_MAX;
+    if (inflateInit2(&z, gzip ? 31 : 15) != Z_OK) return SIZE_MAX;
+    z.next_in = (Bytef *)(uintptr_t)bytes;
+    z.avail_in = (uInt)len;
+    z.next_out = out;
+    z.avail_out = (uInt)cap;
+    int status = inflate(&z, Z_FINISH);
+    size_t size = z.total_out, left = z.avail_in;
+    inflateEnd(&z);
+    return status == Z_STREAM_END && left == 0 ? size : SIZE_MAX;
+}

@@ -58,6 +58,26 @@ public struct Executor: Sendable {
         }
     }
 
+    /// Runs a plan of several results (``BoundQuery/resultNames``) one after the other, or any other as the only one. What they share is
+    /// computed once. Errors are those of ``run(_:emit:)``; a result is left early when `emit` returns false for it.
+    public func runResults(_ plan: Plan, emit: (_ result: Int, Batch) throws -> Bool) throws {
+        guard case .custom("results", _, _, _) = plan.kind else { return try run(plan) { try emit(0, $0) } }
+        try LargeStack.run(bytes: 8 << 20 + plan.levels << 14) {
+            let execution = Execution(provider: provider, context: context, options: options)
+            guard case .custom(_, let inputs, _, _) = PlanRewriter.prune(plan).kind else { return }
+            let limit = context.limits.resultRows
+            for (i, input) in inputs.enumerated() {
+                var rows = 0
+                try execution.run(input, Environment()) { batch in
+                    if batch.count == 0 { return true }
+                    rows += batch.count
+                    if rows > limit { throw EvaluationError("the result has more than \(limit) rows (limit resultRows)") }
+                    return try emit(i, batch)
+                }
+            }
+        }
+    }
+
     /// Runs a plan and returns all its rows.
     public func collect(_ plan: Plan) throws -> (columns: [BoundColumn], batches: [Batch]) {
         var batches: [Batch] = []

@@ -83,6 +83,16 @@ extension BindingSession {
                 .severalResults, "`\(op.keyword.text)` gives several tables; only the end of a query may do so", op.keyword.range,
                 mend: "use one query for each table, or union them")
             return unknownRelation(op.range)
+        case .search(let predicate, let tables):
+            if let first = tables.first {
+                error(.unsupportedOption, "`in` is for `search` without an input", first.range, mend: "leave it out")
+                return unknownRelation(op.range)
+            }
+            if input.isUnknown { return input }
+            return bindSearch(predicate, [], input, op, scope.env) ?? unknownRelation(op.range)
+        case .topNested(let levels): return bindTopNested(levels, input, scope, op)
+        case .topHitters(let n, let of, let by): return bindTopHitters(n, of, by, input, scope, op)
+        case .reduce(let e): return bindReduce(e, input, scope, op)
         case .invoke(let call): return bindInvoke(call, input, scope, op)
         case .evaluate(let call, let schema): return bindEvaluate(call, schema, input, scope, op)
         case .print, .range, .datatable:
@@ -99,8 +109,7 @@ extension BindingSession {
         let mend: String?
         switch op.kind {
         case .externaldata: mend = "inline the data with `datatable`"
-        case .search, .find: mend = "name the table and use `where`"
-        case .topNested, .topHitters: mend = "use summarize and top"
+        case .find: mend = "write it at the start of the query"
         default: mend = nil
         }
         error(.unsupportedOperator, "operator `\(op.keyword.text)` is not supported yet", op.keyword.range, mend: mend)

@@ -13,6 +13,15 @@ extension BindingSession {
         case "pivot": return bindPivot(name, args, schema, input, scope, op)
         case "ipv4_lookup", "ipv6_lookup": return bindIPLookup(name, args, input, scope, op)
         case "narrow": return bindNarrow(name, args, input, op)
+        case "rolling_percentile": return bindRollingPercentile(name, args, input, scope, op)
+        case "geo_line_lookup", "geo_polygon_lookup": return bindGeoLookup(name, args, input, scope, op)
+        case "python", "r", "sql_request", "mysql_request", "postgresql_request", "cosmosdb_sql_request", "http_request",
+            "http_request_post", "azure_digital_twins_query_request", "ai_embeddings", "ai_chat_completion", "ai_embed_text",
+            "ai_chat_completion_prompt":
+            error(
+                .unsupportedPlugin, "plugin `\(name.text)` runs other languages or calls services, which a detection engine does not do",
+                name.range)
+            return unknownRelation(op.range)
         default:
             error(.unsupportedPlugin, "plugin `\(name.text)` is not supported yet", name.range)
             return unknownRelation(op.range)
@@ -50,19 +59,117 @@ extension BindingSession {
         }
         let bagColumn = referencedColumn(first, scope)
         let rest = input.columns.filter { $0.id != bagColumn?.id }
-        guard let columns = declared(schema, star: rest, name) else { return unknownRelation(op.range) }
         var options: [String: Value] = [:]
         var position = 0
         for a in args.dropFirst() {
-            var key = ["prefix", "conflict", "ignoredProperties"][min(position, 2)]
+            var key = ["prefix", "columnsConflict", "ignoredProperties"][min(position, 2)]
             var value = a
             if case .named(let n, let v) = a.kind, let given = n.first { (key, value) = (given.text, v) } else { position += 1 }
-            if let v = bind(value, Scope(scope.env)).flatMap(constantValue) { options[key] = v }
+            guard ["prefix", "OutputColumnPrefix", "columnsConflict", "ignoredProperties"].contains(key) else {
+                unknown(.badParameter, "setting", key, a.range, among: ["columnsConflict", "ignoredProperties", "OutputColumnPrefix"])
+                return unknownRelation(op.range)
+            }
+            guard let v = bind(value, Scope(scope.env)).flatMap(constantValue) else {
+                error(.notConstant, "`\(key)` must be a constant", value.range)
+                return unknownRelation(op.range)
+            }
+            options[key == "OutputColumnPrefix" ? "prefix" : key] = v
+        }
+        var columns: [(column: BoundColumn, isInput: Bool)]
+        if schema == nil, options.isEmpty || self.options.probe != nil, let found = probed(bag, input, op) {
+            guard let inferred = bagColumns(found, rest, options, op) else { return unknownRelation(op.range) }
+            columns = inferred
+        } else {
+            guard let given = declared(schema, star: rest, name) else { return unknownRelation(op.range) }
+            columns = given
         }
         return Relation(
             plan: Plan(
                 .custom(name: "bag_unpack", inputs: [input.plan], arguments: [bag], options: options), columns: columns.map(\.column),
                 range: op.range))
+    }
+
+    /// Most columns that a plugin may make of data.
+    private static let mostColumns = 2000
+
+    /// The values of an expression over the input's rows, by running them; nil where that cannot be done.
+    private func probed(_ e: BoundExpr, _ input: Relation, _ op: Operator) -> [Value]? {
+        guard let probe = options.probe, !input.isUnknown else { return nil }
+        let c = column("$probe", e.type)
+        do {
+            let rows = try probe(Plan(.project(input.plan, [e]), columns: [c], range: op.range))
+            return rows.flatMap { b in b.columns.first.map { c in (0..<b.count).map { c.value($0) } } ?? [] }
+        } catch {
+            self.error(.needsSchema, "the rows that the result's columns depend on cannot be computed: \(error)", op.range)
+            return nil
+        }
+    }
+
+    /// The columns that bags give: their keys in order, each of the type of its values, dynamic where those differ.
+    private func bagColumns(
+        _ values: [Value], _ rest: [BoundColumn], _ options: [String: Value], _ op: Operator
+    ) -> [(column: BoundColumn, isInput: Bool)]? {
+        var types: [ByteKey: ScalarType?] = [:]
+        var ignored: Set<String> = []
+        if case .dynamic(.array(let names))? = options["ignoredProperties"] {
+            for case .string(let n) in names { ignored.insert(n) }
+        }
+        for v in values {
+            guard case .dynamic(.object(let members)) = v else { continue }
+            for m in members where !ignored.contains(m.key) {
+                let type: ScalarType?
+                switch m.value {
+                case .null: type = nil
+                case .bool: type = .bool
+                case .long: type = .long
+                case .real: type = .real
+                case .string: type = .string
+                case .array, .object: type = .dynamic
+                }
+                let key = ByteKey(m.key)
+                guard let type else {
+                    if types[key] == nil { types[key] = .some(nil) }
+                    continue
+                }
+                switch types[key] {
+                case .some(.some(let known)) where known != type:
+                    types[key] = [known, type].allSatisfy({ $0 == .long || $0 == .real }) ? .real : .dynamic
+                case .some(.some): break
+                default: types[key] = type
+                }
+            }
+        }
+        guard types.count <= BindingSession.mostColumns else {
+            error(
+                .tooLarge, "the bags have \(types.count) different properties; at most \(BindingSession.mostColumns) can become columns",
+                op.range, mend: "declare those that are needed")
+            return nil
+        }
+        var prefix = ""
+        if case .string(let p)? = options["prefix"] { prefix = p }
+        var conflict = "error"
+        if case .string(let c)? = options["columnsConflict"] { conflict = c }
+        guard ["error", "replace_source", "keep_source"].contains(conflict) else {
+            error(.badParameter, "`columnsConflict` is error, replace_source or keep_source, not `\(conflict)`", op.range)
+            return nil
+        }
+        var source = rest
+        var made: [BoundColumn] = []
+        for (key, type) in types.sorted(by: { $0.key < $1.key }) {
+            let name = prefix + key.text
+            if let at = source.firstIndex(where: { $0.name == name }) {
+                if conflict == "keep_source" { continue }
+                guard conflict == "replace_source" else {
+                    error(
+                        .duplicateColumn, "there is a column `\(name)` already", op.range,
+                        mend: "give a prefix, or columnsConflict='replace_source'")
+                    return nil
+                }
+                source.remove(at: at)
+            }
+            made.append(column(name, type ?? .dynamic))
+        }
+        return source.map { ($0, true) } + made.map { ($0, false) }
     }
 
     private func bindPivot(
@@ -94,7 +201,14 @@ extension BindingSession {
                 by.append(c)
             }
         }
-        guard let columns = declared(schema, star: by, name) else { return unknownRelation(op.range) }
+        var found: [(column: BoundColumn, isInput: Bool)]?
+        if schema == nil, let values = probed(convert(key, to: .string), input, op) {
+            var names: Set<ByteKey> = []
+            for v in values { if case .string(let s) = v { names.insert(ByteKey(s)) } }
+            let type = aggregate?.outputs.first?.type ?? .long
+            found = by.map { ($0, true) } + names.sorted().map { (column($0.text, type), false) }
+        }
+        guard let columns = found ?? declared(schema, star: by, name) else { return unknownRelation(op.range) }
         // Arguments: the pivoted value, those of the aggregate, then the group columns.
         let options: [String: Value] = [
             "aggregate": .string(aggregate?.name ?? "count"), "aggregateArguments": .long(Int64(aggregate?.arguments.count ?? 0)),

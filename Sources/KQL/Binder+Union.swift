@@ -3,7 +3,7 @@ import Columnar
 // union: branches, wildcards, and the merge of schemas.
 
 extension BindingSession {
-    private struct Branch {
+    struct Branch {
         var relation: Relation
         let name: String
     }
@@ -64,7 +64,7 @@ extension BindingSession {
         return merge(branches, isInner: isInner, source: source, op)
     }
 
-    private func wildcard(_ e: Expr) -> Name? {
+    func wildcard(_ e: Expr) -> Name? {
         switch e.kind {
         case .paren(let inner): return wildcard(inner)
         case .star: return Name("*", range: e.range)
@@ -76,7 +76,7 @@ extension BindingSession {
         }
     }
 
-    private func branchName(_ e: Expr) -> String? {
+    func branchName(_ e: Expr) -> String? {
         switch e.kind {
         case .paren(let inner): return branchName(inner)
         case .name(let n): return n.text
@@ -115,7 +115,7 @@ extension BindingSession {
     }
 
     /// Columns by name and type in order of appearance; a name with several types becomes one column a type, `x_long`, `x_string`.
-    private func merge(_ branches: [Branch], isInner: Bool, source: String?, _ op: Operator) -> Relation {
+    func merge(_ branches: [Branch], isInner: Bool, source: String?, _ op: Operator) -> Relation {
         struct Slot: Hashable {
             let name: String
             let type: ScalarType

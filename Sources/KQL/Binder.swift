@@ -13,6 +13,9 @@ public struct BinderOptions: Sendable {
     public var levelLimit: Int
     /// Whether the query may give several tables (`fork`, `facet`, statements one after the other): a hunt's may, a rule's may not.
     public var severalResults = false
+    /// Runs a plan and gives its rows, so that plugins whose result columns depend on the data learn them: hunts have one, rules do not.
+    /// Nil: the rows cannot be had, which was said elsewhere.
+    public var probe: (@Sendable (Plan) throws -> [Batch])?
 
     public init(
         fold: (@Sendable (String, [Value]) -> Value?)? = nil, parameters: [String: Value] = [:], operatorLimit: Int = 20_000,
@@ -56,6 +59,7 @@ public struct Binder: Sendable {
         var open = OpenColumns()
         while true {
             let session = BindingSession(functions: functions, schemas: schemas, options: options, open: open)
+            session.text = Array(tree.source.utf8)
             let plan = session.bindTree(tree)
             if session.open.count > open.count, session.open.count < 2000 {
                 open = session.open
@@ -127,6 +131,18 @@ final class Environment {
             next?.parent = nil
             next = after
         }
+    }
+
+    /// Names of the views without parameters, innermost first.
+    var views: [String] {
+        var out: [String] = []
+        var seen: Set<String> = []
+        var frame: Environment? = self
+        while let f = frame {
+            if seen.insert(f.name).inserted, case .function(let p, let body, _) = f.entry, p.isEmpty, body.isView { out.append(f.name) }
+            frame = f.parent
+        }
+        return out
     }
 
     func lookup(_ name: String) -> Entry? {
@@ -216,6 +232,8 @@ final class BindingSession {
     var open: OpenColumns
     var diagnostics: [Diagnostic] = []
     var render: String?
+    /// The query's own text.
+    var text: [UInt8] = []
     /// Names of the tables of a query with several.
     var resultNames: [String?] = []
     var nextColumn: ColumnID = 0

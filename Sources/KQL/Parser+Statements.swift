@@ -92,7 +92,8 @@ extension Parser {
         if isView || opensFunction {
             if isView { advance() }
             let parameters = parameterList()
-            let body = functionBody()
+            let read = functionBody()
+            let body = isView ? FunctionBody(statements: read.statements, result: read.result, isView: true) : read
             return Statement(.letFunction(name, parameters, body), range(from: start))
         }
         let value = pipeExpression()

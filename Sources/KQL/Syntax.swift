@@ -397,9 +397,12 @@ public struct Parameter: Sendable {
 public final class FunctionBody: Sendable {
     public let statements: [Statement]
     public let result: Expr
-    public init(statements: [Statement], result: Expr) {
+    /// Declared as `view ()`: `search` and wildcards see it as a table.
+    public let isView: Bool
+    public init(statements: [Statement], result: Expr, isView: Bool = false) {
         self.statements = statements
         self.result = result
+        self.isView = isView
     }
 }
 

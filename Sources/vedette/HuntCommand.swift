@@ -70,7 +70,23 @@ struct Hunt: ParsableCommand {
         let store = try content.store()
         let tree = SyntaxTree.parse(text)
         let catalog = HuntTables.inferring(WorkspaceCatalog().holding(store), from: inputs, limits: IngestLimits())
-        let options = BinderOptions(fold: { ConstantFolder.fold(name: $0, args: $1) }, levelLimit: Hunt.levelLimit)
+        var now = WallClock.now
+        if at == "latest" {
+            now = try latest(catalog, inputs)
+        } else if let t = try Times.parse(at, "--at") {
+            now = t
+        }
+        let context = EvaluationContext(now: now, seed: 0)
+        var options = BinderOptions(fold: { ConstantFolder.fold(name: $0, args: $1) }, levelLimit: Hunt.levelLimit)
+        options.severalResults = true
+        // Standard input cannot be read twice.
+        if !inputs.contains(where: { $0.file.path == "-" }) {
+            options.probe = { [inputs] plan in
+                let tables = HuntTables(inputs: inputs, catalog: catalog)
+                tables.expect(PlanRewriter.prune(plan))
+                return try Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false)).collect(plan).batches
+            }
+        }
         let bound = Binder(functions: FunctionRegistry.standard, schemas: catalog, options: options).bind(tree)
         let renderer = DiagnosticRenderer(source: text, file: queryFile)
         let errors = bound.diagnostics.filter { $0.severity == .error }
@@ -80,21 +96,20 @@ struct Hunt: ParsableCommand {
 
         let bar = ProgressBar(total: Int(inputs.reduce(0) { $0 + $1.file.size }))
         let tables = HuntTables(inputs: inputs, catalog: catalog, progress: { bar.add($0) })
-        var now = WallClock.now
-        if at == "latest" {
-            now = try latest(tables, catalog, inputs)
-        } else if let t = try Times.parse(at, "--at") {
-            now = t
-        }
-        let context = EvaluationContext(now: now, seed: 0)
         let executor = Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false))
         tables.expect(PlanRewriter.prune(plan))
-        let printer = ResultPrinter(format: format, columns: plan.columns)
+        let printers = printers(plan, bound.resultNames)
         do {
-            try executor.run(plan) { batch in
-                printer.add(batch)
+            var done = 0
+            try executor.runResults(plan) { i, batch in
+                while done < i {
+                    printers[done].finish()
+                    done += 1
+                }
+                printers[i].add(batch)
                 return true
             }
+            for p in printers[done...] { p.finish() }
         } catch let e as EvaluationError {
             bar.finish()
             let d = Diagnostic(.error, "VK0400", e.message, at: e.range ?? plan.range)
@@ -102,7 +117,6 @@ struct Hunt: ParsableCommand {
             throw ExitStatus.invalid
         } catch { throw fail("\(error)", ExitStatus.io) }
         bar.finish()
-        printer.finish()
         let figures = tables.figures
         for p in figures.problems { Terminal.err("vedette: \(p)") }
         if figures.deadLetters > 0 { Terminal.err("vedette: \(Figures.count(figures.deadLetters, "record")) could not be read") }
@@ -127,8 +141,16 @@ struct Hunt: ParsableCommand {
         return query
     }
 
+    private func printers(_ plan: Plan, _ names: [String?]) -> [ResultPrinter] {
+        guard case .custom("results", let inputs, _, _) = plan.kind else { return [ResultPrinter(format: format, columns: plan.columns)] }
+        return inputs.enumerated().map { i, p in
+            ResultPrinter(
+                format: format, columns: p.columns, name: names.indices.contains(i) ? names[i] : nil, index: i, of: inputs.count)
+        }
+    }
+
     /// The newest event time of all data: a scan of its own.
-    private func latest(_ tables: HuntTables, _ catalog: WorkspaceCatalog, _ inputs: [HuntInput]) throws -> Int64 {
+    private func latest(_ catalog: WorkspaceCatalog, _ inputs: [HuntInput]) throws -> Int64 {
         guard !inputs.contains(where: { $0.file.path == "-" }) else {
             throw fail("--at latest cannot look ahead in standard input", ExitStatus.usage)
         }

@@ -2,19 +2,29 @@ import Columnar
 import Detection
 import KQL
 
-/// Prints the rows of a hunt.
+/// Prints the rows of a hunt's result, or of one of several.
 final class ResultPrinter {
     private let format: Hunt.Format
     private let columns: [BoundColumn]
+    /// The result's name where there are several, its number and theirs.
+    private let name: String?
+    private let index: Int
+    private let total: Int
     private var rows: [[String]] = []
     private var count = 0
     private var started = false
     private var buffer = ""
 
-    init(format: Hunt.Format, columns: [BoundColumn]) {
+    init(format: Hunt.Format, columns: [BoundColumn], name: String? = nil, index: Int = 0, of total: Int = 1) {
         self.format = format
         self.columns = columns
+        self.name = name
+        self.index = index
+        self.total = total
     }
+
+    /// What a result is called: by the query, or by its number.
+    private var title: String { name ?? "Table_\(index)" }
 
     func add(_ batch: Batch) {
         for r in 0..<batch.count {
@@ -29,7 +39,7 @@ final class ResultPrinter {
                 }
                 buffer += "]"
             case .jsonl:
-                var members: [Dynamic.Member] = []
+                var members: [Dynamic.Member] = total > 1 ? [.init("$table", .string(title))] : []
                 for (i, c) in batch.columns.enumerated() { members.append(.init(columns[i].name, ResultPrinter.json(c.value(r)))) }
                 buffer += JSONText.compact(.object(members)) + "\n"
             case .csv:
@@ -51,7 +61,10 @@ final class ResultPrinter {
 
     private func begin() {
         started = true
-        buffer += "{\"Tables\":[{\"TableName\":\"Table_0\",\"Columns\":["
+        buffer += index == 0 ? "{\"Tables\":[" : ","
+        buffer += "{\"TableName\":"
+        JSONText.appendQuoted(title, to: &buffer)
+        buffer += ",\"Columns\":["
         for (i, c) in columns.enumerated() {
             if i > 0 { buffer += "," }
             buffer += "{\"ColumnName\":"
@@ -65,17 +78,19 @@ final class ResultPrinter {
         switch format {
         case .json:
             if !started { begin() }
-            buffer += "]}]}\n"
+            buffer += index == total - 1 ? "]}]}\n" : "]}"
         case .csv:
             if !started { buffer += columns.map { ResultPrinter.quoted($0.name) }.joined(separator: ",") + "\r\n" }
         case .jsonl: break
         case .table:
+            if total > 1 { Terminal.out((index > 0 ? "\n" : "") + Terminal.styled(title, .bold)) }
             var t = TextTable(
                 columns.map(\.name), alignment: columns.map { $0.type.isNumeric || $0.type == .timespan ? .right : .left })
             t.rows = rows
             Terminal.out(t.render(width: Terminal.width))
             Terminal.out(Terminal.styled("\(Figures.count(count)) row\(count == 1 ? "" : "s")", .dim))
         }
+        if format == .csv, index < total - 1 { buffer += "\r\n" }
         if !buffer.isEmpty { flush() }
     }
 

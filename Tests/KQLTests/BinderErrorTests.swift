@@ -74,7 +74,7 @@ import Testing
         ("T | evaluate bag_unpack(d)", "VK0160", "bag_unpack", "evaluate bag_unpack"),
         ("T | count; U | count", "VK0171", "U | count", ""),
         // Not supported
-        ("T | search 'x'", "VK0200", "search", "where"),
+        ("print a = 1 | print b = 2", "VK0200", "print", ""),
         ("T | evaluate autocluster()", "VK0201", "autocluster", ""),
         ("print geo_info_from_ip_address('1.2.3.4')", "VK0202", "geo_info_from_ip_address", ""),
         ("_GetWatchlist('vips') | take 1", "VK0210", "'vips'", "watchlists"),

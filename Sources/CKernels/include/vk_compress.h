@@ -30,6 +30,12 @@ const uint8_t *vk_gzip_output(const vk_gzip_writer *writer, size_t *len);
 /// Forgets the output.
 void vk_gzip_clear_output(vk_gzip_writer *writer);
 
+/// A whole value as KQL's functions write it, in a zlib or gzip frame: stored where deflating gains nothing. `cap` must be
+/// at least `len` + len / 1000 + 64. Returns the size, 0 on failure.
+size_t vk_deflate_value(const uint8_t *bytes, size_t len, bool gzip, uint8_t *out, size_t cap);
+/// The whole of a zlib or gzip frame. Returns the size, SIZE_MAX when the frame is broken, goes on behind its end, or gives more than `cap`.
+size_t vk_inflate_value(const uint8_t *bytes, size_t len, bool gzip, uint8_t *out, size_t cap);
+
 /// Space that always suffices for `vk_zstd_compress`.
 size_t vk_zstd_bound(size_t len);
 /// Compresses into one frame with a content checksum. Returns its size, 0 on failure.

@@ -9,6 +9,7 @@ private typealias Places = [Double]
 
 // For the examples.
 private let aLine = #"dynamic({"type":"LineString","coordinates":[[0,0],[0,2]]})"#
+private func sample(_ w: Wanted) -> String { w == .line ? aLine : aPolygon }
 private let aPolygon = #"dynamic({"type":"Polygon","coordinates":[[[0,0],[3,0],[0,3],[0,0]]]})"#
 
 /// Coordinates of arguments in a row; nil if one is off the Earth.
@@ -193,7 +194,7 @@ extension Functions {
     private static func closest(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
         geo(
             name, "lng:numeric lat:numeric \(what):dynamic", .dynamic, [2: wanted], "The place of a \(what) that is nearest to another.",
-            "\(name)(1, 1, \(wanted == .line ? aLine : aPolygon))"
+            "\(name)(1, 1, \(sample(wanted)))"
         ) { a, s in
             guard let p = places(a, 0, 1), let g = s.get(a, 2) else { return nil }
             return point {
@@ -241,7 +242,8 @@ extension Functions {
             "geo_union_polygons_array(pack_array(\(aPolygon)))"
         ) { a in all(a, .polygon).flatMap { union($0) }.map { .dynamic($0.json()) } },
         plain(
-            "geo_union_lines_array", "lines:dynamic", .dynamic, "The union of an array of lines.", "geo_union_lines_array(pack_array(\(aLine)))"
+            "geo_union_lines_array", "lines:dynamic", .dynamic, "The union of an array of lines.",
+            "geo_union_lines_array(pack_array(\(aLine)))"
         ) { a in all(a, .line).flatMap { union($0) }.map { .dynamic($0.json()) } },
         plain(
             "geo_simplify_polygons_array", "polygons:dynamic tolerance:numeric?", .dynamic,
@@ -263,13 +265,13 @@ extension Functions {
     private static func measure(
         _ name: String, _ what: String, _ wanted: Wanted, _ summary: String, _ body: @escaping @Sendable (OpaquePointer) -> Double
     ) -> ScalarFunction {
-        geo(name, "\(what):dynamic", .real, [0: wanted], summary, "\(name)(\(wanted == .line ? aLine : aPolygon))") { a, s in
+        geo(name, "\(what):dynamic", .real, [0: wanted], summary, "\(name)(\(sample(wanted)))") { a, s in
             s.get(a, 0).flatMap { g in withExtendedLifetime(g) { finite(body(g.handle)) } }
         }
     }
 
     private static func centroid(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
-        geo(name, "\(what):dynamic", .dynamic, [0: wanted], "The centre of mass of a \(what).", "\(name)(\(wanted == .line ? aLine : aPolygon))") { a, s in
+        geo(name, "\(what):dynamic", .dynamic, [0: wanted], "The centre of mass of a \(what).", "\(name)(\(sample(wanted)))") { a, s in
             s.get(a, 0).flatMap { g in point { vk_geo_centroid(g.handle, $0) } }
         }
     }
@@ -277,7 +279,8 @@ extension Functions {
     private static func densify(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
         plain(
             name, "\(what):dynamic tolerance:numeric?", .dynamic,
-            "A \(what) whose straight edges on a map are followed by geodesics within a tolerance in metres.", "\(name)(\(wanted == .line ? aLine : aPolygon), 100)"
+            "A \(what) whose straight edges on a map are followed by geodesics within a tolerance in metres.",
+            "\(name)(\(sample(wanted)), 100)"
         ) { a in
             guard let t = tolerance(a, 1, 0.1...10_000), let s = shape(a[0], wanted), Geometry.checked(s) != nil else { return nil }
             return json(s.withKernelShape { vk_geo_densify($0, t) })
@@ -287,7 +290,7 @@ extension Functions {
     private static func simplify(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
         geo(
             name, "\(what):dynamic tolerance:numeric?", .dynamic, [0: wanted],
-            "A \(what) without vertices that matter less than the tolerance in metres.", "\(name)(\(wanted == .line ? aLine : aPolygon), 20)"
+            "A \(what) without vertices that matter less than the tolerance in metres.", "\(name)(\(sample(wanted)), 20)"
         ) { a, s in
             guard let t = tolerance(a, 1, 0...7_800_000), let g = s.get(a, 0) else { return nil }
             return json(vk_geo_simplify(g.handle, t))
@@ -297,7 +300,7 @@ extension Functions {
     private static func widen(_ name: String, _ what: String, _ wanted: Wanted) -> ScalarFunction {
         geo(
             name, "\(what):dynamic radius:numeric tolerance:numeric?", .dynamic, [0: wanted],
-            "The polygon of what lies within so many metres of a \(what).", "\(name)(\(wanted == .line ? aLine : aPolygon), 1000)"
+            "The polygon of what lies within so many metres of a \(what).", "\(name)(\(sample(wanted)), 1000)"
         ) { a, s in s.get(a, 0).flatMap { buffer($0, a, 1) } }
     }
 
@@ -310,14 +313,17 @@ extension Functions {
     }
 
     private static func pair(_ name: String, _ x: Wanted, _ y: Wanted) -> ScalarFunction {
-        geo(name, names(x, y), .bool, [0: x, 1: y], "Whether two geometries have a place in common.", "\(name)(\(x == .line ? aLine : aPolygon), \(y == .line ? aLine : aPolygon))") { a, s in
+        geo(
+            name, names(x, y), .bool, [0: x, 1: y], "Whether two geometries have a place in common.", "\(name)(\(sample(x)), \(sample(y)))"
+        ) { a, s in
             guard let g = s.get(a, 0), let h = s.get(a, 1) else { return nil }
             return .bool(vk_geo_intersects(g.handle, h.handle))
         }
     }
 
     private static func cut(_ name: String, _ x: Wanted, _ y: Wanted) -> ScalarFunction {
-        geo(name, names(x, y), .dynamic, [0: x, 1: y], "What two geometries have in common.", "\(name)(\(x == .line ? aLine : aPolygon), \(y == .line ? aLine : aPolygon))") { a, s in
+        geo(name, names(x, y), .dynamic, [0: x, 1: y], "What two geometries have in common.", "\(name)(\(sample(x)), \(sample(y)))") {
+            a, s in
             guard let g = s.get(a, 0), let h = s.get(a, 1) else { return nil }
             return json(vk_geo_intersection(g.handle, h.handle))
         }
@@ -393,7 +399,7 @@ extension Functions {
         geo(
             name, "\(what):dynamic level:integer? radius:numeric?", .dynamic, [0: wanted],
             "The S2 cells of one level that cover a \(what), widened by a radius in metres; null if they are more than 65,536.",
-            "\(name)(\(wanted == .line ? aLine : aPolygon), 11)"
+            "\(name)(\(sample(wanted)), 11)"
         ) { a, s in
             let level = long(a, 1, default: 11)
             let radius = real(a, 2, default: 0)

@@ -119,10 +119,6 @@ extension Functions {
             "hll_merge": "sketches are not supported as values", "dcount_hll": "sketches are not supported as values",
             "percentile_tdigest": "sketches are not supported as values", "percentrank_tdigest": "sketches are not supported as values",
             "rank_tdigest": "sketches are not supported as values", "merge_tdigest": "sketches are not supported as values",
-            "gzip_compress_to_base64_string": "compression functions are not supported",
-            "gzip_decompress_from_base64_string": "compression functions are not supported",
-            "zlib_compress_to_base64_string": "compression functions are not supported",
-            "zlib_decompress_from_base64_string": "compression functions are not supported",
             "toscalar": "it is part of the language, not a function", "todatetimefmt": "it is no function of Kusto",
             "stored_query_result": "there are no stored results",
         ]

@@ -33,6 +33,7 @@ extension Execution {
             return try partition(plan, input, inputs[1], key, environment, emit)
         case "graph-match", "graph-shortest-paths", "graph-nodes", "graph-edges", "graph-partition":
             return try graphRows(plan, name, inputs, arguments, options, environment, emit)
+        case "reduce": return try reduce(plan, input, arguments, options, environment, emit)
         case "scan": return try scan(plan, input, arguments, options, environment, emit)
         default: throw EvaluationError("\(name) cannot be executed yet", at: plan.range)
         }

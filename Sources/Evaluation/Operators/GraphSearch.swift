@@ -22,7 +22,7 @@ final class GraphRequest {
         case some(Int, [Bool], nodes: Bool)
         case length(Int)
     }
-    enum Cycles: String { case all, none, unique_edges }
+    enum Cycles: String { case all, none, uniqueEdges = "unique_edges" }
 
     let graph: Graph
     let nodeCount: Int
@@ -66,7 +66,7 @@ final class GraphRequest {
         else {
             throw broken()
         }
-        if case .string(let c)? = settings["cycles"] { cycles = Cycles(rawValue: c) ?? .unique_edges } else { cycles = .unique_edges }
+        if case .string(let c)? = settings["cycles"] { cycles = Cycles(rawValue: c) ?? .uniqueEdges } else { cycles = .uniqueEdges }
         wantsAll = settings["all"] == .bool(true)
         types = plan.columns.map(\.type)
 
