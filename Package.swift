@@ -45,7 +45,8 @@ let package = Package(
             name: "CKernels",
             linkerSettings: literalScanner + [
                 .linkedLibrary("isal"), .linkedLibrary("z"), .linkedLibrary("zstd"), .linkedLibrary("simdjson"),
-                .linkedLibrary("re2"), .linkedLibrary("s2"), .linkedLibrary("xxhash"), .linkedLibrary("crypto"), .linkedLibrary("stdc++"),
+                .linkedLibrary("re2"), .linkedLibrary("s2"), .linkedLibrary("xxhash"), .linkedLibrary("crypto"), .linkedLibrary("curl"),
+                .linkedLibrary("stdc++"),
             ]),
         room("Columnar", ["CKernels"]),
         room("KQL", ["Columnar"]),
@@ -53,7 +54,7 @@ let package = Package(
         room("Tables", ["CKernels", "Columnar", "KQL"]),
         room("Ingest", ["CKernels", "Columnar"]),
         room("Matcher", ["CKernels", "Columnar", "KQL", "Evaluation"]),
-        room("Rules", ["Columnar", "KQL", yams]),
+        room("Rules", ["CKernels", "Columnar", "KQL", yams]),
         room("Detection", ["CKernels", "Columnar", "KQL", "Evaluation", "Matcher", "Rules"]),
         room("Pipeline", ["CKernels", "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules", "Detection"]),
         room("Storage", ["CKernels", "Columnar", "Ingest", "Rules", "Detection", grdb]),

@@ -31,7 +31,11 @@ public final class RuleProgram: Sendable {
     public let tables: Set<String>
     public var columns: [BoundColumn] { split.suffix.columns }
 
-    init(rule: AnalyticsRule, plan: Plan, nextColumnID: ColumnID, functions: any FunctionCatalog) throws {
+    /// `sources`, `versions`: as in ``BoundQuery``.
+    init(
+        rule: AnalyticsRule, plan: Plan, nextColumnID: ColumnID, functions: any FunctionCatalog, sources: [String] = [],
+        versions: [String] = []
+    ) throws {
         self.rule = rule
         let groupIDs = RuleProgram.groupKey(plan)
         let wanted = AlertBuilder.columnNames(rule)
@@ -67,8 +71,10 @@ public final class RuleProgram: Sendable {
         for leg in split.legs { for c in leg.columns { w.text(c.name + ":" + c.type.rawValue) } }
         // Entities tell alerts apart where nothing in the query does.
         if rule.grouping == .alertPerResult, groupColumns == nil { for i in builder.mapper.columns { w.int(i) } }
+        for s in sources { w.text(s) }
         fingerprint = RuleProgram.hash(w.bytes)
-        presentation = RuleProgram.presentation(rule)
+        // Other rows in a watchlist change what a rule finds from now on, not what it has retained.
+        presentation = RuleProgram.presentation(rule) + versions.joined(separator: "\n")
     }
 
     private static func presentation(_ rule: AnalyticsRule) -> String {
@@ -190,7 +196,9 @@ public struct RuleCompiler: Sendable {
                         ?? "return it from the query, or remove the mapping"))
         }
         do {
-            let program = try RuleProgram(rule: rule, plan: plan, nextColumnID: bound.nextColumnID, functions: functions)
+            let program = try RuleProgram(
+                rule: rule, plan: plan, nextColumnID: bound.nextColumnID, functions: functions, sources: bound.sources,
+                versions: bound.versions)
             for leg in program.split.legs { try RuleSet.check(leg, functions: functions) }
             diagnostics += Lints.findings(plan, use: .rule(period: rule.queryPeriod))
             return (program, diagnostics)

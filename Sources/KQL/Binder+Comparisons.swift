@@ -22,7 +22,7 @@ extension BindingSession {
                     result = nil
                     continue
                 }
-                result = BoundExpr(.call(op.rawValue, [a, b]), .bool, whole)
+                result = logical(op, a, b, whole)
             }
             return result
         default:
@@ -34,7 +34,7 @@ extension BindingSession {
 
     func combine(_ op: BinaryOperator, _ a: BoundExpr, _ b: BoundExpr, _ range: SourceRange) -> BoundExpr? {
         switch op {
-        case .and, .or: return BoundExpr(.call(op.rawValue, [a, b]), .bool, range)
+        case .and, .or: return logical(op, a, b, range)
         case .add, .subtract, .multiply, .divide, .modulo: return arithmetic(op, a, b, range)
         case .equal, .notEqual, .less, .lessOrEqual, .greater, .greaterOrEqual: return compare(op, a, b, range)
         default: return text(op, a, b, range)
@@ -237,7 +237,7 @@ extension BindingSession {
         case .query: return true
         case .name(let n):
             let isColumn = scope.row?.column(n.text) != nil
-            switch scope.env?.lookup(n.text) {
+            switch lookup(n.text, scope.env) {
             // A list that stands alone and names rows means the rows, even beside a column of this name.
             case .tabular?, .shared?: return true
             case .function?: return !isColumn && isTabular(e, scope.env)

@@ -78,7 +78,7 @@ extension BindingSession {
             return reference(c, range)
         }
         if let found = graphName(n, range, scope) ?? scanName(n, range, scope) { return found }
-        switch scope.env?.lookup(n.text) {
+        switch lookup(n.text, scope.env) {
         case .scalar(let e, let row)?:
             if let row, row != scope.row?.serial {
                 error(

@@ -6,7 +6,7 @@ extension BindingSession {
     /// Functions that give rows.
     static let tabularFunctions: Set<String> = [
         "materialize", "table", "database", "cluster", "workspace", "external_table", "materialized_view", "adx", "arg", "app", "resource",
-        "view", "_GetWatchlist", "stored_query_result", "graph",
+        "view", "_GetWatchlist", "_GetWatchlistAlias", "stored_query_result", "graph",
     ]
 
     /// Scalar functions that the binder resolves before it asks the catalogue.
@@ -45,7 +45,7 @@ extension BindingSession {
     func scalarSignature(_ name: String) -> ScalarSignature? { BindingSession.rowFunctions[name] ?? functions.scalar(name) }
 
     func bindCall(_ name: Name, _ args: [Expr], _ range: SourceRange, _ scope: Scope) -> BoundExpr? {
-        switch scope.env?.lookup(name.text) {
+        switch lookup(name.text, scope.env) {
         case .function(let p, let body, let home)?:
             return callScalarFunction(name, p, body, home, args, scope, range)
         case .failed?: return nil
@@ -83,18 +83,21 @@ extension BindingSession {
             error(.unsupportedFunction, "function `\(name.text)` is not supported: \(reason)", name.range)
         } else if expanding.contains(name.text) {
             error(.recursion, "function `\(name.text)` calls itself, which KQL does not allow", name.range)
-        } else if name.text == "_GetWatchlist" {
-            error(
-                .unsupportedSource, "watchlists (`_GetWatchlist`) are not supported yet", name.range,
-                mend: "inline the list with `let` and `datatable`")
+        } else if let reason = schemas.content?.brokenFunction(name.text) {
+            error(.unsupportedSource, "the saved function `\(name.text)` cannot be used: \(reason)", name.range)
         } else if name.text.hasPrefix("_Im_") || name.text.hasPrefix("_ASim_") || name.text.hasPrefix("im") && name.text.count > 4
             || name.text.hasPrefix("ASim") || name.text.hasPrefix("vim")
         {
-            error(.unsupportedSource, "ASIM parser `\(name.text)` is not supported yet", name.range, mend: "query the source table itself")
+            error(
+                .unsupportedSource, "there is no ASIM parser `\(name.text)`", name.range,
+                mend: Suggestion.nearest(name.text, in: schemas.content?.savedFunctionNames ?? []).map { "did you mean `\($0)`?" }
+                    ?? "save it as a function, or query the source table itself")
         } else if BindingSession.tabularFunctions.contains(name.text) {
             error(.unsupportedSource, "`\(name.text)()` is not supported: only tables of this workspace can be read", name.range)
         } else {
-            unknown(.unknownFunction, "function", name.text, name.range, among: functions.names + Array(BindingSession.builtinScalars))
+            unknown(
+                .unknownFunction, "function", name.text, name.range,
+                among: functions.names + Array(BindingSession.builtinScalars) + (schemas.content?.savedFunctionNames ?? []))
         }
     }
 

@@ -149,7 +149,7 @@ extension BindingSession {
 
     /// A projected item; degrees and identifiers give their function's name to the column, as Kusto's documentation shows.
     private func addGraphItem(_ item: Expr, _ i: Int, into p: inout Projection, _ scope: Scope) {
-        guard case .call(let name, _) = item.kind, name.text.hasPrefix("node_"), scope.env?.lookup(name.text) == nil else {
+        guard case .call(let name, _) = item.kind, name.text.hasPrefix("node_"), lookup(name.text, scope.env) == nil else {
             return addItem(item, i, into: &p, scope, .project)
         }
         if let e = bind(item, scope) {

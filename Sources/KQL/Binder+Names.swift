@@ -55,7 +55,7 @@ extension BindingSession {
     }
 
     private func callName(_ name: String, _ args: [Expr], _ scope: Scope) -> String? {
-        if case .function? = scope.env?.lookup(name) { return nil }
+        if case .function? = lookup(name, scope.env) { return nil }
         if scope.aggregates != nil, let sig = functions.aggregate(name) {
             switch sig.naming {
             case .prefixed(let prefix): return "\(prefix)_" + (args.first.flatMap { resultName($0, scope) } ?? "")
@@ -86,7 +86,7 @@ extension BindingSession {
             guard case .name(let side) = base.kind, let sides = scope.row?.sides else { return nil }
             return side.text == "$left" ? sides.left.column(n.text) : side.text == "$right" ? sides.right.column(n.text) : nil
         case .call(let name, let args):
-            guard args.count == 1, let type = BindingSession.conversions[name.text], scope.env?.lookup(name.text) == nil,
+            guard args.count == 1, let type = BindingSession.conversions[name.text], lookup(name.text, scope.env) == nil,
                 case .name(let n) = args[0].kind, let c = scope.row?.column(n.text), c.type == type
             else { return nil }
             return c

@@ -154,6 +154,7 @@ extension BindingSession {
 
     /// A filter; a condition with row functions becomes a column first, because those are computed in projections only.
     func filter(_ input: Relation, _ c: BoundExpr, _ range: SourceRange) -> Relation {
+        if !savedStack.isEmpty, truth(c) == true { return input }
         guard usesRowFunctions(c) else { return input.with(Plan(.filter(input.plan, c), columns: input.columns, range: range)) }
         let flag = column("$condition", .bool)
         let references = input.columns.map { BoundExpr(.column($0.id), $0.type, range) }
@@ -245,7 +246,7 @@ extension BindingSession {
         switch e.kind {
         case .paren(let inner): return tupleResults(inner, scope)
         case .call(let n, let args):
-            if scope.env?.lookup(n.text) != nil { return nil }
+            if lookup(n.text, scope.env) != nil { return nil }
             if n.text == "array_sort_asc" || n.text == "array_sort_desc" {
                 let arrays = args.filter { if case .literal(.bool) = $0.kind { false } else { true } }
                 if arrays.count < 2 { return nil }
@@ -407,7 +408,7 @@ extension BindingSession {
             return unknownRelation(op.range)
         }
         if input.isUnknown { return input }
-        switch scope.env?.lookup(name.text) {
+        switch lookup(name.text, scope.env) {
         case .function(let p, let body, let home)?:
             return callTabularFunction(name, p, body, home, args, Scope(scope.env), piped: input, op.range) ?? unknownRelation(op.range)
         case .failed?: break

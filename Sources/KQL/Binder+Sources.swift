@@ -36,7 +36,7 @@ extension BindingSession {
 
     private func bindTableName(_ n: Name, _ range: SourceRange, _ env: Environment?) -> Relation? {
         guard admit(range) else { return nil }
-        switch env?.lookup(n.text) {
+        switch lookup(n.text, env) {
         case .tabular(let e, let home)?: return bindRelation(e, home)
         case .shared(let shared, let r)?: return reference(shared, r, range)
         case .function(let p, let body, let home)?: return callTabularFunction(n, p, body, home, [], Scope(env), range)
@@ -47,10 +47,13 @@ extension BindingSession {
         case .marker?, nil: break
         }
         if let r = bindTable(n.text, range) { return r }
-        if BindingSession.isParserName(n.text) || functions.refusal(n.text) != nil {
+        if n.text == "_GetWatchlistAlias" { return watchlistAliases(range) }
+        if schemas.content?.brokenFunction(n.text) != nil || BindingSession.isParserName(n.text) || functions.refusal(n.text) != nil {
             refuse(n, tabular: true)
         } else {
-            unknown(.unknownTable, "table", n.text, range, among: schemas.tableNames + (env?.names ?? []))
+            unknown(
+                .unknownTable, "table", n.text, range,
+                among: schemas.tableNames + (env?.names ?? []) + (schemas.content?.savedFunctionNames ?? []))
         }
         return nil
     }
@@ -90,7 +93,7 @@ extension BindingSession {
 
     private func bindTabularCall(_ name: Name, _ args: [Expr], _ range: SourceRange, _ env: Environment?) -> Relation? {
         guard admit(range) else { return nil }
-        switch env?.lookup(name.text) {
+        switch lookup(name.text, env) {
         case .function(let p, let body, let home)?: return callTabularFunction(name, p, body, home, args, Scope(env), range)
         case .failed?: return nil
         default: break
@@ -109,6 +112,8 @@ extension BindingSession {
             return reference(shared, r, range)
         case "view" where args.isEmpty:
             break
+        case "_GetWatchlist": return bindWatchlist(name, args, range, env)
+        case "_GetWatchlistAlias" where args.isEmpty: return watchlistAliases(range)
         case "table":
             guard let first = args.first, let n = bind(first, Scope(env)) else { return nil }
             guard case .constant(.string(let table)) = n.kind else {
@@ -171,8 +176,12 @@ extension BindingSession {
         case .range(let name, let from, let to, let step): return bindRange(name, from, to, step, op, env)
         case .datatable(let columns, let cells): return bindDatatable(columns, cells, op, env)
         case .union(let branches): return bindUnion(nil, branches, op, env)
+<<<<<<< HEAD
+        case .externaldata(let columns, let addresses): return bindExternalData(columns, addresses, op, env)
+=======
         case .search(let predicate, let tables): return bindSearch(predicate, tables, nil, op, env)
         case .find(let tables, let predicate, let columns): return bindFind(tables, predicate, columns, op, env)
+>>>>>>> 3ad44e672f4774c04ddd04df23ae80a1d06c95fd
         default:
             unsupported(op)
             return nil

@@ -140,7 +140,7 @@ extension BindingSession {
             case .expression(let s): return isTabular(s, env)
             }
         case .name(let n):
-            switch env?.lookup(n.text) {
+            switch lookup(n.text, env) {
             case .scalar?: return false
             case .tabular?, .shared?: return true
             case .marker(let tabular)?: return tabular
@@ -154,7 +154,7 @@ extension BindingSession {
             if case .methodCall = base.kind { return true }
             return false
         case .call(let n, _):
-            if case .function(let p, let body, let e)? = env?.lookup(n.text) { return isTabularFunction(body, p, e) }
+            if case .function(let p, let body, let e)? = lookup(n.text, env) { return isTabularFunction(body, p, e) }
             if n.text == "toscalar" { return false }
             if BindingSession.tabularFunctions.contains(n.text) { return true }
             if BindingSession.builtinScalars.contains(n.text) || scalarSignature(n.text) != nil || functions.aggregate(n.text) != nil {
@@ -299,9 +299,8 @@ extension BindingSession {
     func callScalarFunction(
         _ name: Name, _ p: [Parameter], _ body: FunctionBody, _ home: Environment, _ args: [Expr], _ scope: Scope, _ range: SourceRange
     ) -> BoundExpr? {
-        guard let env = enter(name, p, args, home, scope) else { return nil }
-        expanding.append(name.text)
-        defer { expanding.removeLast() }
+        guard let env = enter(name, p, args, home, scope), expand(name, body) else { return nil }
+        defer { leave(body) }
         // The body sees no columns by name, but arguments may carry the caller's.
         let blind = scope.row.map { self.blind($0) }
         let inner = bodyEnvironment(body, env, row: blind)
@@ -323,9 +322,8 @@ extension BindingSession {
         _ name: Name, _ p: [Parameter], _ body: FunctionBody, _ home: Environment, _ args: [Expr], _ scope: Scope, piped: Relation? = nil,
         _ range: SourceRange
     ) -> Relation? {
-        guard let env = enter(name, p, args, home, scope, piped: piped) else { return nil }
-        expanding.append(name.text)
-        defer { expanding.removeLast() }
+        guard let env = enter(name, p, args, home, scope, piped: piped), expand(name, body) else { return nil }
+        defer { leave(body) }
         let inner = bodyEnvironment(body, env)
         guard isTabular(body.result, inner) else {
             error(.notTabular, "function `\(name.text)` gives a value where rows are needed", range)

@@ -93,7 +93,7 @@ extension BindingSession {
     }
 
     private func isFunction(_ name: String, _ scope: Scope) -> Bool {
-        if case .function? = scope.env?.lookup(name) { return true }
+        if case .function? = lookup(name, scope.env) { return true }
         return false
     }
 

@@ -95,14 +95,14 @@ extension BindingSession {
             guard case .expression(let inner) = q.source else { return nil }
             return missingTable(inner, env)
         case .name(let n):
-            switch env?.lookup(n.text) {
+            switch lookup(n.text, env) {
             case .tabular(let inner, let home)?: return missingTable(inner, home)
             case .function(_, let body, let home)? where body.statements.isEmpty: return missingTable(body.result, home)
             case nil: return schemas.table(n.text) == nil && functions.refusal(n.text) == nil ? n : nil
             default: return nil
             }
         case .call(let n, let args):
-            if case .function(_, let body, let home)? = env?.lookup(n.text), body.statements.isEmpty {
+            if case .function(_, let body, let home)? = lookup(n.text, env), body.statements.isEmpty {
                 return missingTable(body.result, home)
             }
             if n.text == "materialize", let a = args.first { return missingTable(a, env) }

@@ -69,7 +69,7 @@ public struct Binder: Sendable {
             let failed = diagnostics.contains { $0.severity == .error }
             return BoundQuery(
                 plan: failed ? nil : plan, diagnostics: diagnostics, render: session.render, nextColumnID: session.nextColumn,
-                resultNames: session.resultNames)
+                resultNames: session.resultNames, sources: session.sources.sorted(), versions: session.versions.sorted())
         }
     }
 }
@@ -255,6 +255,12 @@ final class BindingSession {
     var kindDepth = 0
     /// Let functions being expanded, innermost last.
     var expanding: [String] = []
+    /// Saved functions being expanded, innermost last, and those met, each with one environment so that it is looked into once.
+    var savedStack: [String] = []
+    var savedEntries: [String: Environment.Entry] = [:]
+    var savedBodies: [ObjectIdentifier: SavedFunction] = [:]
+    var sources: Set<String> = []
+    var versions: Set<String> = []
     /// `materialize` calls outside functions, by syntax node: every use reads the same plan.
     var materialized: [ObjectIdentifier: (SharedPlan, Relation)] = [:]
 

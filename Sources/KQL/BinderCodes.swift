@@ -46,6 +46,10 @@ enum BinderCode: String, CaseIterable {
     case missingRight = "VK0161"
     case graphPattern = "VK0165"
     case scanStep = "VK0166"
+    // What the workspace holds
+    case unknownWatchlist = "VK0210"
+    case badWatchlist = "VK0211"
+    case externalData = "VK0212"
     // The query as a whole
     case noQuery = "VK0170"
     case severalQueries = "VK0171"

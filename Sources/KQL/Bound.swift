@@ -301,13 +301,20 @@ public struct BoundQuery: Sendable {
     /// Of a query with several results (``BinderOptions/severalResults``), the name of each, nil where it has none; else empty. The plan is
     /// then `custom("results")`, whose inputs are the plans of the tables.
     public let resultNames: [String?]
+    /// Texts of the saved functions and headers of the reference data that the query uses: what it means besides its own text.
+    public let sources: [String]
+    /// Versions of the reference data that stand in the plan.
+    public let versions: [String]
     public init(
-        plan: Plan?, diagnostics: [Diagnostic], render: String? = nil, nextColumnID: ColumnID = 0, resultNames: [String?] = []
+        plan: Plan?, diagnostics: [Diagnostic], render: String? = nil, nextColumnID: ColumnID = 0, resultNames: [String?] = [],
+        sources: [String] = [], versions: [String] = []
     ) {
         self.plan = plan
         self.diagnostics = diagnostics
         self.render = render
         self.nextColumnID = nextColumnID
         self.resultNames = resultNames
+        self.sources = sources
+        self.versions = versions
     }
 }

@@ -125,6 +125,8 @@ public protocol SchemaCatalog: Sendable {
     func table(_ name: String) -> TableSchema?
     /// Every table name, for suggestions and for wildcard unions, sorted.
     var tableNames: [String] { get }
+    /// Saved functions, watchlists and external data; nil where there are none.
+    var content: (any WorkspaceContent)? { get }
 }
 
 /// A column as declared.

@@ -267,7 +267,7 @@ extension Parser {
         if at("=") {
             unexpected()
         } else if !gaveUp {
-            let place = SourceText(source).position(at: opened.range.lower)
+            let place = SourceText(source).position(at: opened.range.lower - bytes.base)
             error(
                 "VK0011", "`,` or `)` is expected, not \(shown)", here,
                 mend: "the opening bracket is at line \(place.line), column \(place.column)")

@@ -14,7 +14,7 @@ struct Parser {
     static let maximumLength = 4 << 20
 
     let source: String
-    let bytes: [UInt8]
+    let bytes: BasedBytes
     let tokens: [Token]
     /// The text of identifiers and punctuation; empty for other tokens.
     let words: [String]
@@ -28,7 +28,8 @@ struct Parser {
     /// In a `search` predicate, where `column:"text"` is a term match.
     var isSearching = false
 
-    init(_ source: String) {
+    /// `base`: the offset of the text's first byte in the ranges given (``LibrarySource``).
+    init(_ source: String, base: Int = 0) {
         self.source = source
         var lexer = Lexer(source)
         if lexer.bytes.count > Parser.maximumLength {
@@ -41,9 +42,9 @@ struct Parser {
         } else {
             lexer.run()
         }
-        bytes = lexer.bytes
-        tokens = lexer.tokens
-        diagnostics = lexer.diagnostics
+        bytes = BasedBytes(storage: lexer.bytes, base: base)
+        tokens = base == 0 ? lexer.tokens : lexer.tokens.map { $0.moved(by: base) }
+        diagnostics = base == 0 ? lexer.diagnostics : lexer.diagnostics.map { $0.moved(by: base) }
         words = lexer.tokens.map { token in
             switch token.kind {
             case .identifier, .punctuation: String(decoding: lexer.bytes[token.range.lower..<token.range.upper], as: UTF8.self)

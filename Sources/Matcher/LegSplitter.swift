@@ -180,13 +180,29 @@ public final class LegSplitter {
         case .filter(_, let predicate):
             var local: [BoundExpr] = []
             var rest: [BoundExpr] = []
-            for c in predicate.conjuncts { if traits(c).isRowLocal { local.append(c) } else { rest.append(c) } }
-            guard let condition = BoundExpr.conjunction(local) else { return nil }
-            for (i, branch) in branches.enumerated() {
+            var horizon: [BoundExpr] = []
+            for c in predicate.conjuncts {
+                if traits(c).isRowLocal {
+                    local.append(c)
+                } else if isLowerBound(c, union: below, branches, map) {
+                    horizon.append(c)
+                } else {
+                    rest.append(c)
+                }
+            }
+            if local.isEmpty, horizon.isEmpty { return nil }
+            for (i, branch) in branches.enumerated() where !horizon.isEmpty {
                 guard let leg = legIndex(branch) else { return nil }
                 let substitution = substitution(union: below, branch: branch, map: map[i])
-                let mine = condition.replacing(columns: substitution) { $0 }
-                drafts[leg].plan = Plan(.filter(drafts[leg].plan, mine), columns: drafts[leg].plan.columns, range: plan.range)
+                drafts[leg].horizon += horizon.map { $0.replacing(columns: substitution) { $0 } }
+            }
+            if let condition = BoundExpr.conjunction(local) {
+                for (i, branch) in branches.enumerated() {
+                    guard let leg = legIndex(branch) else { return nil }
+                    let substitution = substitution(union: below, branch: branch, map: map[i])
+                    let mine = condition.replacing(columns: substitution) { $0 }
+                    drafts[leg].plan = Plan(.filter(drafts[leg].plan, mine), columns: drafts[leg].plan.columns, range: plan.range)
+                }
             }
             guard let remaining = BoundExpr.conjunction(rest) else { return below }
             return Plan(.filter(below, suffix(remaining)), columns: plan.columns, range: plan.range)
@@ -212,6 +228,20 @@ public final class LegSplitter {
                 range: plan.range)
         default:
             return nil
+        }
+    }
+
+    /// `time > now() - x` over a union, where the time is the unmodified one of every branch: it bounds each leg's view, as it would if it
+    /// stood in the branches. Upper bounds stay above the union: a leg with one is taken for the past that a rule compares with.
+    private func isLowerBound(_ e: BoundExpr, union: Plan, _ branches: [Plan], _ map: [[Int?]]) -> Bool {
+        guard case .call(let op, let sides) = e.kind, sides.count == 2, case .column(let id) = sides[op.hasPrefix(">") ? 0 : 1].kind,
+            [">", ">=", "<", "<="].contains(op), let at = union.columns.firstIndex(where: { $0.id == id })
+        else { return false }
+        let t = traits(e)
+        guard t.columns == [id], t.usesNow, !t.hasSubquery, !t.isVolatile else { return false }
+        return branches.indices.allSatisfy { i in
+            guard let leg = legIndex(branches[i]), let position = map[i][at], let time = drafts[leg].timeColumn else { return false }
+            return branches[i].columns[position].id == time
         }
     }
 

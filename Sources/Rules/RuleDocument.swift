@@ -13,10 +13,14 @@ public struct RuleFinding: Sendable, Hashable {
     public let mend: String?
     /// Line and column behind the last character that is meant; nil where only the start is known.
     public let end: SourceText.Position?
+    /// The file that is meant where it is not the rule's own: a saved function's; nil otherwise.
+    public let file: String?
+    /// The text of that file, for excerpts.
+    public let text: String?
 
     public init(
         _ severity: Diagnostic.Severity, _ code: String, _ message: String, line: Int, column: Int, mend: String? = nil,
-        end: SourceText.Position? = nil
+        end: SourceText.Position? = nil, file: String? = nil, text: String? = nil
     ) {
         self.severity = severity
         self.code = code
@@ -25,6 +29,8 @@ public struct RuleFinding: Sendable, Hashable {
         self.column = column
         self.mend = mend
         self.end = end
+        self.file = file
+        self.text = text
     }
 }
 

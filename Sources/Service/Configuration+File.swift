@@ -19,7 +19,7 @@ extension VedetteConfiguration {
             let key = keyNode.string ?? ""
             let origin = "\(VedetteConfiguration.place(path, keyNode)): \(key)"
             switch key {
-            case "rules": try set(key, try VedetteConfiguration.strings(value, origin), origin: origin)
+            case "rules", "functions", "watchlists": try set(key, try VedetteConfiguration.strings(value, origin), origin: origin)
             case "inputs":
                 inputs = try (value.sequence.map(Array.init) ?? [value]).map { try VedetteConfiguration.input($0, path) }
             case "outputs":
@@ -35,7 +35,14 @@ extension VedetteConfiguration {
                     }
                     lateness[name] = ticks
                 }
-            case "dead_letter", "late", "outbox", "limits", "log", "retention":
+            case "watchlist_keys":
+                guard let map = value.mapping else { throw ConfigurationError("\(origin): expected a map of aliases to columns") }
+                try set(
+                    key,
+                    try map.map {
+                        "\(try VedetteConfiguration.string($0.key, origin))=\(try VedetteConfiguration.string($0.value, origin))"
+                    }, origin: origin)
+            case "dead_letter", "late", "outbox", "limits", "log", "retention", "external":
                 guard let map = value.mapping else { throw ConfigurationError("\(origin): expected a map") }
                 for (sub, v) in map {
                     let name = "\(key).\(sub.string ?? "")"
@@ -43,7 +50,11 @@ extension VedetteConfiguration {
                     guard VedetteConfiguration.keys.contains(name) else {
                         throw ConfigurationError("\(place): \(VedetteConfiguration.unknown(name))")
                     }
-                    try set(name, [try VedetteConfiguration.string(v, "\(place): \(name)")], origin: "\(place): \(name)")
+                    let here = "\(place): \(name)"
+                    let given =
+                        VedetteConfiguration.lists.contains(name)
+                        ? try VedetteConfiguration.strings(v, here) : [try VedetteConfiguration.string(v, here)]
+                    try set(name, given, origin: here)
                 }
             default:
                 guard VedetteConfiguration.keys.contains(key), !key.contains(".") else {

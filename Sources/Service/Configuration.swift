@@ -24,6 +24,10 @@ public struct VedetteConfiguration: Sendable {
     }
 
     public var rules: [String] = []
+    /// Saved functions, watchlists, external data.
+    public var content = ContentSettings()
+    /// Ticks of wall time after which the files of functions and watchlists are looked at for changes.
+    public var contentCheck: Int64 = KustoTime.ticksPerMinute
     public var inputs: [TailSpec] = []
     /// `-`: read standard input until it ends, instead of following files.
     public var readsStandardInput = false
@@ -89,7 +93,8 @@ public struct VedetteConfiguration: Sendable {
         "outbox.max_bytes", "outbox.when_full", "limits.record_bytes", "limits.depth", "limits.expansion_ratio", "limits.rule_rows",
         "limits.spilled_rows", "limits.evidence_bytes", "limits.remembered_files", "log.level", "log.format", "retention.alerts",
         "retention.evidence", "checkpoint_interval", "threads", "strict", "cold_raise",
-        "fail_on_dead_letter", "checkpoints",
+        "fail_on_dead_letter", "checkpoints", "functions", "watchlists", "watchlist_keys", "content_check", "external.allow",
+        "external.allow_private", "external.refresh", "external.timeout", "external.max_bytes",
     ]
 
     /// The environment variable of a key.
@@ -98,7 +103,9 @@ public struct VedetteConfiguration: Sendable {
     }
 
     /// Keys that take a list.
-    static let lists: Set<String> = ["rules", "inputs", "outputs", "lateness"]
+    static let lists: Set<String> = [
+        "rules", "inputs", "outputs", "lateness", "functions", "watchlists", "watchlist_keys", "external.allow",
+    ]
 
     /// Sets a key from text. Lists take values separated by commas. `origin` stands in the error: a flag, a variable, a file and line.
     public mutating func set(_ key: String, _ text: String, origin: String) throws {
@@ -196,6 +203,8 @@ public struct VedetteConfiguration: Sendable {
         case "cold_raise": coldRaise = try flag()
         case "fail_on_dead_letter": failOnDeadLetter = try flag()
         case "checkpoints": checkpoints = try flag()
+        case "content_check": contentCheck = try duration()
+        case _ where VedetteConfiguration.isContent(key): try setContent(key, values, origin: origin)
         default: throw ConfigurationError("\(origin): \(VedetteConfiguration.unknown(key))")
         }
     }

@@ -20,13 +20,15 @@ public struct RuleBook: Sendable {
 
         /// The first error in one line; empty if there is none.
         public var firstError: String {
-            findings.first { $0.severity == .error }.map { "\(file):\($0.line):\($0.column): \($0.code): \($0.message)" } ?? ""
+            findings.first { $0.severity == .error }.map { "\($0.file ?? file):\($0.line):\($0.column): \($0.code): \($0.message)" } ?? ""
         }
 
         /// Every finding from a severity on, each with an excerpt.
         public func rendered(notes: Bool) -> String {
-            let lines = SourceText(text)
+            let own = SourceText(text)
             return findings.filter { notes || $0.severity != .note }.map { f in
+                let (file, text) = (f.file ?? file, f.text ?? text)
+                let lines = f.text.map { SourceText($0) } ?? own
                 var out = "\(file):\(f.line):\(f.column): \(f.severity.rawValue)[\(f.code)]: \(f.message)"
                 if f.line >= 1, f.line <= lines.lineCount, !text.isEmpty {
                     let source = lines.text(ofLine: f.line)
@@ -55,18 +57,20 @@ public struct RuleBook: Sendable {
 
     /// Reads and compiles every rule of the paths.
     public static func load(_ paths: [String], catalog: WorkspaceCatalog) throws -> RuleBook {
+        // Without any other content the functions that are shipped are there all the same.
+        let catalog = catalog.content == nil ? catalog.holding(WorkspaceStore(ContentSettings())) : catalog
         let functions = FunctionRegistry.standard
         let compiler = RuleCompiler(functions: functions, schemas: catalog)
         let entries = Concurrently.map(RuleLoader.load(paths), stack: RuleCompiler.stackBytes + (1 << 20)) { loaded -> Entry in
             guard let rule = loaded.rule else {
                 // All errors of a rule are told at once, those of its query too.
-                let query = loaded.draft.map { draft in compiler.compile(draft).1.map { place($0, draft) } } ?? []
+                let query = loaded.draft.map { draft in shown(compiler.compile(draft).1, draft, catalog) } ?? []
                 return Entry(
                     file: loaded.file, name: loaded.name, state: .refused, rule: nil, program: nil,
                     findings: inOrder(loaded.findings + query), text: loaded.text)
             }
             let (program, diagnostics) = compiler.compile(rule)
-            let findings = inOrder(loaded.findings + diagnostics.map { place($0, rule) })
+            let findings = inOrder(loaded.findings + shown(diagnostics, rule, catalog))
             let state: Entry.State
             if program == nil {
                 state = .refused
@@ -85,6 +89,20 @@ public struct RuleBook: Sendable {
     private static func inOrder(_ findings: [RuleFinding]) -> [RuleFinding] {
         findings.enumerated().sorted { ($0.element.line, $0.element.column, $0.offset) < ($1.element.line, $1.element.column, $1.offset) }
             .map(\.element)
+    }
+
+    /// A query's diagnostics where they stand: in the rule's file, or in that of a saved function.
+    private static func shown(_ diagnostics: [Diagnostic], _ rule: AnalyticsRule, _ catalog: WorkspaceCatalog) -> [RuleFinding] {
+        guard let content = catalog.content else { return diagnostics.map { place($0, rule) } }
+        return content.shown(diagnostics).map { d in
+            guard let source = content.librarySource(of: d.range) else { return place(d, rule) }
+            let local = source.local(d)
+            let renderer = DiagnosticRenderer(source: source.text, file: source.file, origin: source.origin)
+            let (start, end) = (renderer.position(at: local.range.lower), renderer.position(at: local.range.upper))
+            return RuleFinding(
+                d.severity, d.code, d.message, line: start.line, column: start.column, mend: d.mend, end: end, file: source.file,
+                text: source.fileText)
+        }
     }
 
     /// A query's diagnostic in the coordinates of the file that holds the query as a block.

@@ -16,7 +16,7 @@ public enum SarifReport {
                     rules[f.code] = index
                     codes.append(f.code)
                 }
-                results.append(result(f, file: entry.file, rule: entry.name, index: index))
+                results.append(result(f, file: f.file ?? entry.file, rule: entry.name, index: index))
             }
         }
         let driver: Dynamic = .object([

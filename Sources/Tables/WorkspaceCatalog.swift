@@ -43,6 +43,8 @@ enum KnownTables {
 public struct WorkspaceCatalog: SchemaCatalog {
     private var declared: [String: TableSchema] = [:]
     private var fed: Set<String>?
+    /// Saved functions, watchlists and external data that queries over these tables may use.
+    public private(set) var content: (any WorkspaceContent)?
 
     /// The tables of the catalogue, none of them blind.
     public init() {}
@@ -57,6 +59,13 @@ public struct WorkspaceCatalog: SchemaCatalog {
     public func declaring(_ schema: TableSchema) -> WorkspaceCatalog {
         var copy = self
         copy.declare(schema)
+        return copy
+    }
+
+    /// This catalogue with the content of a workspace.
+    public func holding(_ content: any WorkspaceContent) -> WorkspaceCatalog {
+        var copy = self
+        copy.content = content
         return copy
     }
 

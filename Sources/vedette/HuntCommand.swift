@@ -35,6 +35,7 @@ struct Hunt: ParsableCommand {
     var at: String?
     @Option(help: "table, json (Kusto REST v1), jsonl or csv.")
     var format: Format = .table
+    @OptionGroup(title: "Content") var content: ContentOptions
 
     /// Operators in a row that a hunt takes, and the stack on which they are bound, run and dropped.
     private static let levelLimit = 20_000
@@ -67,8 +68,9 @@ struct Hunt: ParsableCommand {
         }
         if failed, inputs.isEmpty { throw ExitStatus.io }
 
+        let store = try content.store()
         let tree = SyntaxTree.parse(text)
-        let catalog = HuntTables.inferring(WorkspaceCatalog(), from: inputs, limits: IngestLimits())
+        let catalog = HuntTables.inferring(WorkspaceCatalog().holding(store), from: inputs, limits: IngestLimits())
         var now = WallClock.now
         if at == "latest" {
             now = try latest(catalog, inputs)
@@ -89,7 +91,7 @@ struct Hunt: ParsableCommand {
         let bound = Binder(functions: FunctionRegistry.standard, schemas: catalog, options: options).bind(tree)
         let renderer = DiagnosticRenderer(source: text, file: queryFile)
         let errors = bound.diagnostics.filter { $0.severity == .error }
-        for d in bound.diagnostics where d.severity != .note { Terminal.err(renderer.render(d)) }
+        for d in store.shown(bound.diagnostics) where d.severity != .note { Terminal.err(renderer.render(d, content: store)) }
         guard let plan = bound.plan, errors.isEmpty else { throw ExitStatus.invalid }
         if inputs.isEmpty, readsTables(plan) { throw fail("the query reads a table: name its data with --data PATH", ExitStatus.usage) }
 
@@ -115,7 +117,7 @@ struct Hunt: ParsableCommand {
         } catch let e as EvaluationError {
             bar.finish()
             let d = Diagnostic(.error, "VK0400", e.message, at: e.range ?? plan.range)
-            Terminal.err(e.range == nil ? "vedette: \(e.message)" : renderer.render(d))
+            Terminal.err(e.range == nil ? "vedette: \(e.message)" : renderer.render(d, content: store))
             throw ExitStatus.invalid
         } catch { throw fail("\(error)", ExitStatus.io) }
         bar.finish()

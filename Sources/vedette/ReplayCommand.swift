@@ -55,11 +55,12 @@ struct Replay: ParsableCommand {
     var failOnDeadLetter = false
     @Flag(help: "Print the matcher's counters after the summary.")
     var counters = false
+    @OptionGroup(title: "Content") var content: ContentOptions
     @Argument(help: ArgumentHelp("Files, folders, globs, or -.", valueName: "path"))
     var paths: [String]
 
     func run() throws {
-        let book = try RuleBook.load(rules, catalog: .init())
+        let book = try RuleBook.load(rules, catalog: WorkspaceCatalog().holding(content.store()))
         book.reportRefused()
         if book.programs.isEmpty { throw noRules(book, rules) }
         if strict, !book.refused.isEmpty { throw ExitStatus.invalid }

@@ -20,9 +20,11 @@ struct RulesCommand: ParsableCommand {
         @Option(help: "text, json, or sarif (for code scanning in CI).") var format: Format = .text
         @Flag(help: "Warnings fail too.") var strict = false
         @Flag(help: "Show notes as well.") var notes = false
+        @OptionGroup(title: "Content") var content: ContentOptions
 
         func run() throws {
-            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().feeding(inputs: []))
+            let store = try content.store()
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().holding(store).feeding(inputs: []))
             let errors = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .error }.count }
             let warnings = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .warning }.count }
             if format == .sarif {
@@ -31,7 +33,7 @@ struct RulesCommand: ParsableCommand {
                 let list: [Dynamic] = book.entries.flatMap { e in
                     e.findings.filter { notes || $0.severity != .note }.map { f in
                         .object([
-                            .init("file", .string(e.file)), .init("rule", .string(e.name)), .init("line", .long(Int64(f.line))),
+                            .init("file", .string(f.file ?? e.file)), .init("rule", .string(e.name)), .init("line", .long(Int64(f.line))),
                             .init("column", .long(Int64(f.column))), .init("severity", .string(f.severity.rawValue)),
                             .init("code", .string(f.code)), .init("message", .string(f.message)),
                             .init("mend", f.mend.map { .string($0) } ?? .null),
@@ -57,7 +59,7 @@ struct RulesCommand: ParsableCommand {
             }
             if book.entries.isEmpty { throw fail("no rule found in \(paths.joined(separator: ", "))", ExitStatus.io) }
             if book.programs.isEmpty, book.isUnreadable { throw ExitStatus.io }
-            if errors > 0 || (strict && warnings > 0) { throw ExitStatus.invalid }
+            if errors > 0 || !store.findings.isEmpty || (strict && warnings > 0) { throw ExitStatus.invalid }
         }
     }
 
@@ -66,9 +68,11 @@ struct RulesCommand: ParsableCommand {
         enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
         @Argument(help: "Rule files or folders.") var paths: [String]
         @Option(help: "table or json.") var format: Format = .table
+        @OptionGroup(title: "Content") var content: ContentOptions
 
         func run() throws {
-            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().feeding(inputs: []))
+            let store = try content.store()
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().holding(store).feeding(inputs: []))
             if format == .json {
                 Terminal.out(
                     JSONText.compact(
@@ -114,9 +118,11 @@ extension RulesCommand {
                 "Each case replays its events against the rule alone and compares the alerts. A rule without a test file is reported.")
         @Argument(help: "Rule files or folders.") var paths: [String]
         @Flag(help: "Name every case.") var verbose = false
+        @OptionGroup(title: "Content") var content: ContentOptions
 
         func run() throws {
-            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().feeding(inputs: []))
+            let store = try content.store()
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().holding(store).feeding(inputs: []))
             book.reportRefused()
             let tester = RuleTester(functions: book.functions, catalog: book.catalog)
             var passed = 0

@@ -4,6 +4,7 @@ import Glibc
 import Ingest
 import Logging
 import Matcher
+import Rules
 import Service
 import Tables
 
@@ -96,6 +97,9 @@ struct Run: ParsableCommand {
     var coldRaise = false
     @Flag(help: "Exit with 1 if a record could not be read.")
     var failOnDeadLetter = false
+    @Option(help: ArgumentHelp("How often the files of functions and watchlists are looked at for changes.", valueName: "duration"))
+    var contentCheck: String?
+    @OptionGroup(title: "Content") var content: ContentOptions
     @Option(help: .hidden)
     var checkpoints: String?
 
@@ -127,7 +131,7 @@ struct Run: ParsableCommand {
             ("retention.alerts", one(retentionAlerts)), ("retention.evidence", one(retentionEvidence)),
             ("checkpoint_interval", one(checkpointInterval)), ("threads", one(threads)), ("checkpoints", one(checkpoints)),
             ("strict", strict ? ["true"] : []), ("cold_raise", coldRaise ? ["true"] : []),
-            ("fail_on_dead_letter", failOnDeadLetter ? ["true"] : []),
+            ("fail_on_dead_letter", failOnDeadLetter ? ["true"] : []), ("content_check", one(contentCheck)),
         ]
         if input == "-", !inputs.isEmpty { throw ConfigurationError("--input - and --inputs exclude each other") }
         for (key, values) in flags where !values.isEmpty {
@@ -135,6 +139,7 @@ struct Run: ParsableCommand {
             if key == "inputs" { c.readsStandardInput = false }
             try c.set(key, values, origin: "--" + key.map { $0 == "_" || $0 == "." ? "-" : String($0) }.joined())
         }
+        for s in content.settings where !s.values.isEmpty { try c.set(s.key, s.values, origin: s.flag) }
         try c.validate()
         return c
     }
@@ -146,8 +151,13 @@ struct Run: ParsableCommand {
         try TableNames.check(named, "inputs")
         try TableNames.check(c.lateness.keys.filter { $0 != "default" }.sorted(), "lateness")
         let log = VedetteLog.make(level: c.logLevel, format: c.logFormat)
+        let external = ExternalData(c.content.external)
         let load: @Sendable () throws -> RuleBook = {
-            try RuleBook.load(c.rules, catalog: WorkspaceCatalog().feeding(inputs: Set(named)))
+            let store = WorkspaceStore(c.content, external: external)
+            for f in store.findings {
+                log.error("content is not valid", metadata: ["place": "\(f.file ?? ""):\(f.line):\(f.column)", "reason": "\(f.message)"])
+            }
+            return try RuleBook.load(c.rules, catalog: WorkspaceCatalog().holding(store).feeding(inputs: Set(named)))
         }
         let book: RuleBook
         do { book = try load() } catch { throw fail("\(error)", ExitStatus.io) }
@@ -169,6 +179,9 @@ struct Run: ParsableCommand {
         if book.programs.isEmpty { throw noRules(book, c.rules) }
         if c.isStrict, !book.refused.isEmpty { throw ExitStatus.invalid }
 
+        let watch = ContentWatch(c, external: external) { Signals.control.requestReload() }
+        watch.start()
+        defer { watch.stop() }
         let outcome: DaemonOutcome
         do {
             let daemon = try Daemon(

@@ -77,7 +77,7 @@ import Testing
         ("print a = 1 | print b = 2", "VK0026", "print", ""),
         ("T | evaluate autocluster()", "VK0201", "autocluster", ""),
         ("print geo_info_from_ip_address('1.2.3.4')", "VK0202", "geo_info_from_ip_address", ""),
-        ("_GetWatchlist('vips') | take 1", "VK0204", "_GetWatchlist", ""),
+        ("_GetWatchlist('vips') | take 1", "VK0210", "'vips'", "watchlists"),
         ("_Im_Dns(starttime=ago(1d)) | take 1", "VK0204", "_Im_Dns", ""),
         ("workspace('w').T | take 1", "VK0204", "", ""),
     ]

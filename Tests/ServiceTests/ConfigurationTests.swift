@@ -63,6 +63,15 @@ import Testing
         ("threads", "3", { "\($0.threads) \($0.effectiveThreads)" }, "3 3"), ("strict", "yes", { "\($0.isStrict)" }, "true"),
         ("cold_raise", "on", { "\($0.coldRaise)" }, "true"), ("fail_on_dead_letter", "1", { "\($0.failOnDeadLetter)" }, "true"),
         ("checkpoints", "false", { "\($0.checkpoints)" }, "false"),
+        ("functions", "/f,g.kql", { "\($0.content.functions)" }, #"["/f", "g.kql"]"#),
+        ("watchlists", "/w", { "\($0.content.watchlists)" }, #"["/w"]"#),
+        ("watchlist_keys", "vips=UPN", { "\($0.content.watchlistKeys)" }, #"["vips": "UPN"]"#),
+        ("content_check", "5s", { "\($0.contentCheck / KustoTime.ticksPerSecond)" }, "5"),
+        ("external.allow", "https://h/p,/d", { "\($0.content.external.allowed)" }, #"["https://h/p", "/d"]"#),
+        ("external.allow_private", "true", { "\($0.content.external.allowsPrivate)" }, "true"),
+        ("external.refresh", "2m", { "\($0.content.external.refresh / minute)" }, "2"),
+        ("external.timeout", "7s", { "\($0.content.external.timeout / KustoTime.ticksPerSecond)" }, "7"),
+        ("external.max_bytes", "4096", { "\($0.content.external.maximumBytes)" }, "4096"),
     ]
 
     @Test func everyKeyIsTriedHere() { #expect(Set(ConfigurationTests.values.map(\.key)) == Set(VedetteConfiguration.keys)) }
@@ -89,6 +98,9 @@ import Testing
         var value = v.text
         if v.key == "inputs" { value = "[/l/*.log, { path: /s, table: SigninLogs, format: auto }]" }
         if v.key == "rules" { value = "[a, b/c]" }
+        if v.key == "functions" { value = "[/f, g.kql]" }
+        if v.key == "external.allow" { value = "['https://h/p', /d]" }
+        if v.key == "watchlist_keys" { value = "{ vips: UPN }" }
         if v.key == "lateness", value.contains("=") { value = "{ X: 2h }" }
         if v.key == "outputs" {
             value = "[{ type: stdout, format: table }, 'file:/a:b', { type: syslog, address: 'tcp:h:1' }]"

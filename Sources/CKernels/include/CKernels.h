@@ -3,6 +3,7 @@
 
 #include "vk_common.h"
 #include "vk_compress.h"
+#include "vk_fetch.h"
 #include "vk_geo.h"
 #include "vk_group.h"
 #include "vk_hash.h"

@@ -1,0 +1,71 @@
+import Columnar
+import KQL
+import Rules
+import Tables
+
+/// Where saved functions, watchlists and external data come from.
+public struct ContentSettings: Sendable, Hashable {
+    /// Files or folders of saved functions.
+    public var functions: [String] = []
+    /// Folders (or files) of watchlists.
+    public var watchlists: [String] = []
+    /// The column that is the search key, by watchlist alias.
+    public var watchlistKeys: [String: String] = [:]
+    /// What `externaldata` may read.
+    public var external = ExternalSettings()
+
+    public init() {}
+}
+
+/// Saved functions, watchlists and external data of an installation. Functions and watchlists are read once, when it is made: another
+/// version is another value, so that all rules of a set see the same one.
+public final class WorkspaceStore: WorkspaceContent {
+    public let functions: FunctionLibrary
+    public let watchlists: Watchlists
+    private let external: ExternalData
+
+    /// Reads what the settings name. `external` keeps what was fetched across stores.
+    public init(_ settings: ContentSettings, external: ExternalData? = nil) {
+        var library = FunctionLibrary.builtIn
+        library.load(settings.functions)
+        functions = library
+        watchlists = Watchlists(settings.watchlists, keys: settings.watchlistKeys)
+        self.external = external ?? ExternalData(settings.external)
+    }
+
+    /// What is wrong with the files of functions and watchlists.
+    public var findings: [RuleFinding] { functions.findings + watchlists.findings }
+
+    public func savedFunction(_ name: String) -> SavedFunction? { functions.function(name) }
+    public func brokenFunction(_ name: String) -> String? { functions.brokenReason(name) }
+    public var savedFunctionNames: [String] { functions.names }
+    public func librarySource(of range: SourceRange) -> LibrarySource? { functions.source(of: range) }
+    public func watchlist(_ alias: String) -> Result<ReferenceTable, ContentRefusal>? { watchlists.list(alias) }
+    public var watchlistAliases: [String] { watchlists.aliases }
+    public func externalData(_ request: ExternalRequest) -> Result<[[Value]], ContentRefusal> { external.rows(request) }
+
+    /// One finding with its place and an excerpt, for people.
+    public static func render(_ f: RuleFinding) -> String {
+        let file = f.file ?? ""
+        var out = "\(file):\(f.line):\(f.column): \(f.severity.rawValue)[\(f.code)]: \(f.message)"
+        if let text = f.text, !text.isEmpty {
+            let lines = SourceText(text)
+            if f.line >= 1, f.line <= lines.lineCount {
+                let source = lines.text(ofLine: f.line)
+                let gutter = String(f.line)
+                out += "\n \(gutter) | \(source)\n \(String(repeating: " ", count: gutter.count)) | "
+                out += String(source.prefix(max(0, f.column - 1)).map { $0 == "\t" ? "\t" : " " }) + "^"
+            }
+        }
+        if let mend = f.mend { out += "\n   = help: \(mend)" }
+        return out
+    }
+}
+
+extension DiagnosticRenderer {
+    /// A query's finding as text; one inside a saved function points into that function's file.
+    public func render(_ d: Diagnostic, content: (any WorkspaceContent)?) -> String {
+        guard let source = content?.librarySource(of: d.range) else { return render(d) }
+        return DiagnosticRenderer(source: source.text, file: source.file, origin: source.origin).render(source.local(d))
+    }
+}
