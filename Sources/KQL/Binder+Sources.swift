@@ -176,12 +176,9 @@ extension BindingSession {
         case .range(let name, let from, let to, let step): return bindRange(name, from, to, step, op, env)
         case .datatable(let columns, let cells): return bindDatatable(columns, cells, op, env)
         case .union(let branches): return bindUnion(nil, branches, op, env)
-<<<<<<< HEAD
         case .externaldata(let columns, let addresses): return bindExternalData(columns, addresses, op, env)
-=======
         case .search(let predicate, let tables): return bindSearch(predicate, tables, nil, op, env)
         case .find(let tables, let predicate, let columns): return bindFind(tables, predicate, columns, op, env)
->>>>>>> 3ad44e672f4774c04ddd04df23ae80a1d06c95fd
         default:
             unsupported(op)
             return nil
