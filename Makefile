@@ -28,7 +28,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test unit python rules packages test-packages install format lint bench bench-quick clean
+.PHONY: docs help run build test unit python rules packages test-packages install format lint bench bench-quick clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -72,6 +72,9 @@ bench: build  ## throughput over 1 GB of logs with 40 and 400 rules
 
 bench-quick: build  ## the same over 20 MB: a smoke test
 	$(PYTHON) Benchmarks/run.py --quick
+
+docs:  ## the modules' reference (DocC) in .build/docs
+	sh Tools/docs.sh
 
 clean:  ## remove everything that was built
 	rm -rf .build
