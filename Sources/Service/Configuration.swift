@@ -93,7 +93,8 @@ public struct VedetteConfiguration: Sendable {
         "outbox.max_bytes", "outbox.when_full", "limits.record_bytes", "limits.depth", "limits.expansion_ratio", "limits.rule_rows",
         "limits.spilled_rows", "limits.evidence_bytes", "limits.remembered_files", "log.level", "log.format", "retention.alerts",
         "retention.evidence", "checkpoint_interval", "threads", "strict", "cold_raise",
-        "fail_on_dead_letter", "checkpoints", "functions", "watchlists", "watchlist_keys", "content_check", "external.allow",
+        "fail_on_dead_letter", "checkpoints", "functions", "watchlists", "watchlist_keys", "geo_database", "content_check",
+        "external.allow",
         "external.allow_private", "external.refresh", "external.timeout", "external.max_bytes",
     ]
 
