@@ -60,6 +60,7 @@ let package = Package(
         room("Pipeline", ["CKernels", "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules", "Detection"]),
         room("Storage", ["CKernels", "Columnar", "Ingest", "Rules", "Detection", grdb]),
         room("Sinks", ["Columnar", "Detection", "Rules"]),
+        room("Charts", ["CKernels", "Columnar", "KQL"]),
         room(
             "Service",
             [
@@ -70,7 +71,7 @@ let package = Package(
             name: "vedette",
             dependencies: [
                 "CKernels", "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules", "Detection", "Pipeline", "Storage",
-                "Sinks", "Service", argumentParser, logging,
+                "Sinks", "Charts", "Service", argumentParser, logging,
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -84,6 +85,7 @@ let package = Package(
         roomTests("Matcher", ["Columnar", "KQL", "Evaluation"]),
         roomTests("Rules", ["Columnar"]),
         roomTests("Detection", ["Columnar", "KQL", "Evaluation", "Matcher", "Rules"]),
+        roomTests("Charts", ["Columnar", "KQL"]),
         roomTests("Storage", ["Columnar", "Ingest", "Rules", "Detection", grdb]),
         roomTests("Sinks", ["Columnar", "Detection", "Rules"]),
         roomTests("Service", ["CKernels", "Columnar", "KQL", "Detection", "Ingest", "Rules", "Sinks", "Storage", "Tables", logging]),

@@ -60,21 +60,25 @@ public final class QueryWatch: Sendable {
     private let deadline: UInt64?
     /// When the memory is looked at next: it costs more than the clock.
     private let nextLook: Atomic<UInt64>
+    private let isCancelled: (@Sendable () -> Bool)?
 
     /// Time between two looks at the process's memory.
     private static let lookEvery: UInt64 = 5_000_000
 
-    /// Starts now. Nil if neither time nor the memory of the process is limited.
-    public init?(_ limits: EvaluationLimits) {
-        guard limits.seconds != nil || (limits.countsProcess && limits.memoryBytes != nil) else { return nil }
+    /// Starts now. Nil if neither time nor the memory of the process is limited and nobody can cancel.
+    public init?(_ limits: EvaluationLimits, isCancelled: (@Sendable () -> Bool)? = nil) {
+        guard limits.seconds != nil || (limits.countsProcess && limits.memoryBytes != nil) || isCancelled != nil else { return nil }
+        self.isCancelled = isCancelled
         self.limits = limits
         let now = QueryWatch.now
         deadline = limits.seconds.map { now &+ UInt64(min(max($0, 0), 1e9) * 1e9) }
         nextLook = Atomic(now)
     }
 
-    /// Throws when the time is over, or the process has grown past its limit. Cheap: meant for every batch.
+    /// Throws when the time is over, the process has grown past its limit, or ``ExecutionCancelled`` when somebody wants no answer any
+    /// more. Cheap: meant for every batch.
     public func check() throws {
+        if isCancelled?() == true { throw ExecutionCancelled() }
         let now = QueryWatch.now
         if let deadline, now > deadline {
             let seconds = limits.seconds ?? 0
@@ -90,6 +94,9 @@ public final class QueryWatch: Sendable {
 
     private static var now: UInt64 { clock_gettime_nsec() }
 }
+
+/// An execution was given up by whoever asked for it.
+public struct ExecutionCancelled: Error, Sendable { public init() {} }
 
 private func clock_gettime_nsec() -> UInt64 {
     var t = timespec()

@@ -16,6 +16,8 @@ public struct ExecutorOptions: Sendable {
     /// Rows of sources that keep one order may go without keys in plans whose results do not hang on them (``PlanOrder``): rows and groups
     /// then come in the source's order instead of that of the keys.
     public var sheddingKeys: Bool
+    /// Notes what each operator does; nil: nothing is noted.
+    public var profile: ExecutionProfile?
 
     public init(
         lineage: Bool = false, keys: Bool = true, stableTake: Bool = true, batchRows: Int = 2048, threads: Int = 1,
@@ -57,6 +59,7 @@ public struct Executor: Sendable {
 
     private func runHere(_ plan: Plan, emit: (Batch) throws -> Bool) throws {
         let pruned = PlanRewriter.prune(plan)
+        options.profile?.began(pruned)
         var options = options
         if options.sheddingKeys, !options.lineage, !PlanOrder.readsKeys(pruned) { options.keys = false }
         let execution = Execution(provider: provider, context: watched, options: options)
@@ -88,6 +91,7 @@ public struct Executor: Sendable {
         try LargeStack.run(bytes: 8 << 20 + plan.levels << 14) {
             let execution = Execution(provider: provider, context: watched, options: options)
             guard case .custom(_, let inputs, _, _) = PlanRewriter.prune(plan).kind else { return }
+            for input in inputs { options.profile?.began(input) }
             for (i, input) in inputs.enumerated() {
                 var rows = 0
                 try execution.run(input, Environment()) { batch in

@@ -67,7 +67,7 @@ extension BindingSession {
             env = Environment(name.text, .shared(shared, input), parent: env)
             return reference(shared, input, op.range)
         case .render(let kind):
-            render = kind?.text
+            render = bindRender(kind, op)
             return input
         case .makeSeries(let items, let on, let from, let to, let step, let keys):
             return bindMakeSeries(items, on: on, from: from, to: to, step: step, keys: keys, input, scope, op)

@@ -231,7 +231,7 @@ final class BindingSession {
     let options: BinderOptions
     var open: OpenColumns
     var diagnostics: [Diagnostic] = []
-    var render: String?
+    var render: RenderSpec?
     /// The query's own text.
     var text: [UInt8] = []
     /// Names of the tables of a query with several.

@@ -295,7 +295,7 @@ public struct BoundQuery: Sendable {
     public let plan: Plan?
     public let diagnostics: [Diagnostic]
     /// From `| render kind` at the end; nil without.
-    public let render: String?
+    public let render: RenderSpec?
     /// The first column identity that the query does not use: rewrites allocate from here.
     public let nextColumnID: ColumnID
     /// Of a query with several results (``BinderOptions/severalResults``), the name of each, nil where it has none; else empty. The plan is
@@ -306,7 +306,7 @@ public struct BoundQuery: Sendable {
     /// Versions of the reference data that stand in the plan.
     public let versions: [String]
     public init(
-        plan: Plan?, diagnostics: [Diagnostic], render: String? = nil, nextColumnID: ColumnID = 0, resultNames: [String?] = [],
+        plan: Plan?, diagnostics: [Diagnostic], render: RenderSpec? = nil, nextColumnID: ColumnID = 0, resultNames: [String?] = [],
         sources: [String] = [], versions: [String] = []
     ) {
         self.plan = plan

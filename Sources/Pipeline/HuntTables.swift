@@ -27,6 +27,8 @@ public struct HuntFigures: Sendable {
     /// The newest event time seen.
     public var newest: Int64 = 0
     public var problems: [String] = []
+    /// A scan ended before its files did: it was cancelled.
+    public var isPartial = false
     public init() {}
 }
 
@@ -46,6 +48,7 @@ public final class HuntTables: TableProvider {
 
     private struct State {
         var figures = HuntFigures()
+        var scans: [HuntScanNote] = []
         /// Tables that a file held when it was read; files are skipped for others.
         var held: [String: Set<String>] = [:]
         /// Least and greatest time of a file's rows of some tables.
@@ -74,6 +77,9 @@ public final class HuntTables: TableProvider {
     }
 
     public var figures: HuntFigures { state.withLock { $0.figures } }
+
+    /// What was asked of the files, scan by scan.
+    public var scans: [HuntScanNote] { state.withLock { $0.scans } }
 
     /// Announces the reads of the plan that is about to run: the plan as the executor sees it, unused columns pruned. `keyed`: whether
     /// rows get keys, which costs a hash of every record.
@@ -109,8 +115,19 @@ public final class HuntTables: TableProvider {
         var shelf = HuntShelf(others, limit: keptBytes - used)
         var wantsMore = true
         let files = inputs.filter { wants($0, plan) }
+        let asked = HuntScanNote(
+            reads: reads.map { .init(table: $0.table, columns: $0.columns.map(\.name), filters: $0.filters) },
+            needles: plan.needles?.alternatives.map { String(decoding: $0.bytes, as: UTF8.self) } ?? [],
+            times: plan.times.allSatisfy(\.isBounded) ? plan.times.map { .init(least: $0.least, greatest: $0.greatest) } : [],
+            files: files.count, passedOver: inputs.count - files.count)
+        state.withLock { $0.scans.append(asked) }
         try HuntScan(files).run(threads: threads, read: { try self.read($0, plan, $1) }) { file, portion in
             try context.watch?.check()
+            if isCancelled() {
+                // What was read counts: the operators above make of it what they can.
+                state.withLock { $0.figures.isPartial = true }
+                return false
+            }
             switch portion {
             case .rows(let rows, let consumed):
                 progress(consumed)
@@ -190,7 +207,7 @@ public final class HuntTables: TableProvider {
         var goesOn = true
         var isWhole = true
         while goesOn {
-            if isCancelled() { throw HuntCancelled() }
+            if isCancelled() { break }
             do { guard try reader.next(into: chunk, final: true) == .chunk else { break } } catch let error as IngestError {
                 summary.problem = error.description
                 break
@@ -305,6 +322,3 @@ public final class HuntTables: TableProvider {
         return result
     }
 }
-
-/// The user stopped the hunt.
-public struct HuntCancelled: Error, Sendable { public init() {} }

@@ -8,6 +8,7 @@ final class ProgressBar: Sendable {
     private let isShown: Bool
     private let start = WallClock.monotonic
     private let done = Atomic<Int>(0)
+    private let rows = Atomic<Int>(0)
     private let lastDraw = Atomic<Int64>(0)
 
     /// `total`: bytes to come; 0 if unknown.
@@ -15,6 +16,9 @@ final class ProgressBar: Sendable {
         self.total = total
         self.isShown = isShown
     }
+
+    /// Counts records that were read, for the line.
+    func add(rows n: Int) { rows.add(n, ordering: .relaxed) }
 
     func add(_ n: Int) {
         let now = done.add(n, ordering: .relaxed).newValue
@@ -35,6 +39,8 @@ final class ProgressBar: Sendable {
         } else {
             line += "  \(Figures.bytes(rate))/s"
         }
+        let read = rows.load(ordering: .relaxed)
+        if read > 0 { line += "  \(Figures.count(read)) rows" }
         Terminal.err("\r\u{1B}[K\(line)", terminator: "")
     }
 

@@ -14,8 +14,13 @@ final class ResultPrinter {
     private var count = 0
     private var started = false
     private var buffer = ""
+    private let write: (String) throws -> Void
 
-    init(format: Hunt.Format, columns: [BoundColumn], name: String? = nil, index: Int = 0, of total: Int = 1) {
+    init(
+        format: Hunt.Format, columns: [BoundColumn], name: String? = nil, index: Int = 0, of total: Int = 1,
+        write: @escaping (String) throws -> Void = { Terminal.out($0, terminator: "") }
+    ) {
+        self.write = write
         self.format = format
         self.columns = columns
         self.name = name
@@ -26,10 +31,19 @@ final class ResultPrinter {
     /// What a result is called: by the query, or by its number.
     private var title: String { name ?? "Table_\(index)" }
 
-    func add(_ batch: Batch) {
+    func add(_ batch: Batch) throws {
         for r in 0..<batch.count {
             switch format {
-            case .table: rows.append(batch.columns.map { CellText.text($0.value(r)) })
+            case .table, .html, .svg, .png: rows.append(batch.columns.map { CellText.text($0.value(r)) })
+            case .list:
+                if count == 0, total > 1 { buffer += (index > 0 ? "\n" : "") + Terminal.styled(title, .bold) + "\n" }
+                buffer += (count > 0 ? "\n" : "") + Terminal.styled("row \(Figures.count(count + 1))", .dim) + "\n"
+                let margin = columns.map(\.name.count).max() ?? 0
+                for (i, c) in batch.columns.enumerated() {
+                    let name = columns[i].name
+                    let text = CellText.text(c.value(r)).replacing("\n", with: "\n" + String(repeating: " ", count: margin + 2))
+                    buffer += Terminal.styled(name, .bold) + String(repeating: " ", count: margin + 2 - name.count) + text + "\n"
+                }
             case .json:
                 if !started { begin() }
                 buffer += count > 0 ? ",[" : "["
@@ -50,12 +64,12 @@ final class ResultPrinter {
                 buffer += batch.columns.map { ResultPrinter.quoted(CellText.text($0.value(r))) }.joined(separator: ",") + "\r\n"
             }
             count += 1
-            if buffer.utf8.count > 1 << 16 { flush() }
+            if buffer.utf8.count > 1 << 16 { try flush() }
         }
     }
 
-    private func flush() {
-        Terminal.out(buffer, terminator: "")
+    private func flush() throws {
+        try write(buffer)
         buffer = ""
     }
 
@@ -74,7 +88,7 @@ final class ResultPrinter {
         buffer += "],\"Rows\":["
     }
 
-    func finish() {
+    func finish() throws {
         switch format {
         case .json:
             if !started { begin() }
@@ -82,16 +96,20 @@ final class ResultPrinter {
         case .csv:
             if !started { buffer += columns.map { ResultPrinter.quoted($0.name) }.joined(separator: ",") + "\r\n" }
         case .jsonl: break
-        case .table:
-            if total > 1 { Terminal.out((index > 0 ? "\n" : "") + Terminal.styled(title, .bold)) }
+        case .list: buffer += Terminal.styled("\(Figures.count(count)) row\(count == 1 ? "" : "s")", .dim) + "\n"
+        case .table, .html, .svg, .png:
+            if total > 1 { buffer += (index > 0 ? "\n" : "") + Terminal.styled(title, .bold) + "\n" }
             var t = TextTable(
                 columns.map(\.name), alignment: columns.map { $0.type.isNumeric || $0.type == .timespan ? .right : .left })
             t.rows = rows
-            Terminal.out(t.render(width: Terminal.width))
-            Terminal.out(Terminal.styled("\(Figures.count(count)) row\(count == 1 ? "" : "s")", .dim))
+            buffer += t.render(width: Terminal.width) + "\n"
+            buffer += Terminal.styled("\(Figures.count(count)) row\(count == 1 ? "" : "s")", .dim) + "\n"
+            if t.isCut(width: Terminal.width) {
+                Terminal.err("vedette: cells were cut to the terminal's width (…); --format list shows them whole")
+            }
         }
         if format == .csv, index < total - 1 { buffer += "\r\n" }
-        if !buffer.isEmpty { flush() }
+        if !buffer.isEmpty { try flush() }
     }
 
     private static func quoted(_ s: String) -> String {

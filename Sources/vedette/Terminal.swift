@@ -17,12 +17,19 @@ enum Terminal {
         return 160
     }
 
-    static func out(_ text: String, terminator: String = "\n") { write(STDOUT_FILENO, text + terminator) }
-    static func err(_ text: String, terminator: String = "\n") { write(STDERR_FILENO, text + terminator) }
+    /// Lines of the terminal; 24 in a pipe.
+    static var height: Int {
+        var w = winsize()
+        if isOutputTerminal, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &w) == 0, w.ws_row > 5 { return Int(w.ws_row) }
+        return 24
+    }
+
+    static func out(_ text: String, terminator: String = "\n") { write(STDOUT_FILENO, Array((text + terminator).utf8)) }
+    static func out(bytes: [UInt8]) { write(STDOUT_FILENO, bytes) }
+    static func err(_ text: String, terminator: String = "\n") { write(STDERR_FILENO, Array((text + terminator).utf8)) }
 
     /// Writes everything; a reader that went away (broken pipe) ends the program quietly, a full disk with a message.
-    private static func write(_ descriptor: Int32, _ text: String) {
-        let bytes = Array(text.utf8)
+    private static func write(_ descriptor: Int32, _ bytes: [UInt8]) {
         var done = 0
         while done < bytes.count {
             let n = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done) }
@@ -69,6 +76,14 @@ struct TextTable {
     /// Cells in one line each: control characters are shown as blanks.
     private static func clean(_ s: String) -> String {
         String(String.UnicodeScalarView(s.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
+    }
+
+    /// Whether cells have to be cut to fit.
+    func isCut(width: Int) -> Bool {
+        isatty(STDOUT_FILENO) == 1
+            && header.indices.reduce(2 * max(0, header.count - 1)) { sum, i in
+                sum + rows.reduce(header[i].count) { max($0, i < $1.count ? $1[i].count : 0) }
+            } > width
     }
 
     func render(width: Int) -> String {

@@ -141,7 +141,24 @@ import Testing
     }
 
     @Test func renderIsRecorded() {
-        #expect(bindFixture("T | count | render timechart").render == "timechart")
+        #expect(bindFixture("T | count | render timechart").render == RenderSpec(kind: "timechart"))
+        let full = bindFixture(
+            "T | count | render columnchart with (title='a b', xcolumn=A, ycolumns=B, C, series=D, kind=stacked, ymin=-1, ymax=2.5, legend=hidden, yaxis=log, accumulate=true)"
+        )
+        var spec = RenderSpec(kind: "columnchart")
+        spec.title = "a b"
+        spec.xColumn = "A"
+        spec.yColumns = ["B", "C"]
+        spec.series = ["D"]
+        spec.layout = "stacked"
+        (spec.yMin, spec.yMax) = (-1, 2.5)
+        (spec.showsLegend, spec.isLogarithmic, spec.accumulates) = (false, true, true)
+        #expect(full.render == spec)
+        #expect(full.diagnostics.isEmpty)
+        let wrong = bindFixture("T | count | render timchart with (titel='x', legend=maybe)").diagnostics
+        #expect(wrong.map(\.code) == ["VK0183", "VK0183", "VK0183"])
+        #expect(wrong.allSatisfy { $0.severity == .warning })
+        #expect(wrong.first?.mend == "did you mean `timechart`?")
         #expect(bindFixture("T | count").render == nil)
     }
 }

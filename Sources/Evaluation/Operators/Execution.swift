@@ -139,6 +139,9 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
     ) throws -> Bool {
         var inner = environment
         inner.needed = needed
+        if let profile = options.profile {
+            return try withoutActuallyEscaping(emit) { try profiled(plan, inner, Receiver(emit: $0), profile) }
+        }
         guard let watch = context.watch else { return try withoutActuallyEscaping(emit) { try dispatch(plan, inner, Receiver(emit: $0)) } }
         return try withoutActuallyEscaping(emit) { emit in
             try dispatch(
@@ -148,6 +151,26 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
                     return try emit(batch)
                 })
         }
+    }
+
+    @inline(never)
+    private func profiled(_ plan: Plan, _ environment: Environment, _ receiver: Receiver, _ profile: ExecutionProfile) throws -> Bool {
+        var figures = ExecutionProfile.Figures()
+        var downstream: UInt64 = 0
+        let watch = context.watch
+        let start = ExecutionProfile.now
+        defer {
+            figures.nanoseconds = ExecutionProfile.now &- start &- downstream
+            profile.add(plan, figures)
+        }
+        return try withoutActuallyEscaping({ (batch: Batch) throws -> Bool in
+            try watch?.check()
+            figures.rows += batch.count
+            figures.batches += 1
+            let handed = ExecutionProfile.now
+            defer { downstream &+= ExecutionProfile.now &- handed }
+            return try receiver.emit(batch)
+        }) { try dispatch(plan, environment, Receiver(emit: $0)) }
     }
 
     /// Carries a closure as an object. Operators call `run` with closures that call `run` again: handed on as closures, the optimiser of
