@@ -18,11 +18,12 @@ struct WindowProvider: TableProvider {
 
     /// Rows with a time in [from, to], both ends closed, whose horizon conditions hold at `context.now`.
     init(_ program: RuleProgram, _ stores: [LegStore], from: Int64, to: Int64, context: EvaluationContext) {
+        let horizons = program.horizons
         var legs: [String: Source] = [:]
         for (i, leg) in program.split.legs.enumerated() {
             legs[Leg.storeName(leg.index)] = Source(
                 columns: leg.columns, segments: stores[i].segments.filter { $0.greatest >= from && $0.least <= to },
-                horizon: program.horizons[i])
+                horizon: horizons[i])
         }
         self.legs = legs
         self.from = from

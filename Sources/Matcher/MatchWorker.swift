@@ -69,7 +69,7 @@ public final class MatchWorker {
             counters.residualRows += Int64(rows.count)
             counters.residualRuns += 1
             let input = Batch(columns: entry.positions.map { batch.columns[$0] }, count: batch.count)
-            if let (survivors, origins) = try entry.prefix.run(input, rows: rows, context: context, key: key) {
+            if let (survivors, origins) = try entry.leg.compiled().run(input, rows: rows, context: context, key: key) {
                 counters.survivors += Int64(survivors.count)
                 out.append(Matches(leg: entry.reference, rows: survivors, origins: origins))
             }

@@ -77,10 +77,10 @@ public final class Daemon {
         var warnedUnrecognized = false
     }
 
-    /// Prepares everything: lock, state, outputs. `loadRules` is called at each SIGHUP.
+    /// Prepares everything: lock, state, outputs. `loadRules` is called at each SIGHUP; `cache` keeps compiled literals.
     public init(
         configuration: VedetteConfiguration, rules book: RuleBook, log: Logger, control: DaemonControl, exitWhenIdle: Bool,
-        loadRules: @escaping () throws -> RuleBook
+        cache: RuleCache? = nil, loadRules: @escaping () throws -> RuleBook
     ) throws {
         self.configuration = configuration
         self.log = log
@@ -98,7 +98,8 @@ public final class Daemon {
         options.spilledRowsPerRule = configuration.spilledRows
         options.spillDirectory = directory
         options.evidenceBudget = configuration.evidenceBytes
-        engine = try DetectionEngine(book.programs, options: options, functions: book.functions, lateness: configuration.latenessOf)
+        engine = try DetectionEngine(
+            book.programs, options: options, functions: book.functions, literals: cache, lateness: configuration.latenessOf)
         try engine.restore(try store.savedState())
         try store.retire(rulesExcept: Set(engine.programs.map(\.fingerprint)), now: WallClock.now, after: 7 * KustoTime.ticksPerDay)
         sinks = SinkSet(try Daemon.outputs(configuration, store, log), limits: configuration.outbox, log: log)

@@ -100,6 +100,8 @@ struct Run: ParsableCommand {
     @Option(help: ArgumentHelp("How often the files of functions and watchlists are looked at for changes.", valueName: "duration"))
     var contentCheck: String?
     @OptionGroup(title: "Content") var content: ContentOptions
+    @Flag(help: "Compile every rule anew, and keep nothing for the next start.")
+    var noCache = false
     @Option(help: .hidden)
     var checkpoints: String?
 
@@ -152,12 +154,15 @@ struct Run: ParsableCommand {
         try TableNames.check(c.lateness.keys.filter { $0 != "default" }.sorted(), "lateness")
         let log = VedetteLog.make(level: c.logLevel, format: c.logFormat)
         let external = ExternalData(c.content.external)
+        let cache =
+            checkConfig || noCache
+            ? nil : RuleCache.daemon(stateDirectory: c.stateDirectory, note: { log.debug("rule cache", metadata: ["reason": "\($0)"]) })
         let load: @Sendable () throws -> RuleBook = {
             let store = WorkspaceStore(c.content, external: external)
             for f in store.findings {
                 log.error("content is not valid", metadata: ["place": "\(f.file ?? ""):\(f.line):\(f.column)", "reason": "\(f.message)"])
             }
-            return try RuleBook.load(c.rules, catalog: WorkspaceCatalog().holding(store).feeding(inputs: Set(named)))
+            return try RuleBook.load(c.rules, catalog: WorkspaceCatalog().holding(store).feeding(inputs: Set(named)), cache: cache)
         }
         let book: RuleBook
         do { book = try load() } catch { throw fail("\(error)", ExitStatus.io) }
@@ -185,7 +190,8 @@ struct Run: ParsableCommand {
         let outcome: DaemonOutcome
         do {
             let daemon = try Daemon(
-                configuration: c, rules: book, log: log, control: Signals.control, exitWhenIdle: exitWhenIdle, loadRules: load)
+                configuration: c, rules: book, log: log, control: Signals.control, exitWhenIdle: exitWhenIdle, cache: cache, loadRules: load
+            )
             outcome = try daemon.run()
         } catch let error as ConfigurationError { throw fail("\(error)", ExitStatus.usage) } catch {
             throw fail("\(error)", ExitStatus.io)
