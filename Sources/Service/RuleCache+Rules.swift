@@ -1,10 +1,12 @@
 import CKernels
 import Columnar
 import Detection
+import Evaluation
 import Glibc
 import KQL
 import Matcher
 import Rules
+import Synchronization
 import Tables
 
 /// One document of a rule file, compiled.
@@ -97,6 +99,8 @@ extension RuleCache {
         var w = PackedWriter()
         w.text(catalog.fingerprint)
         w.text(store.fingerprint)
+        // Patterns beyond it are refused when a rule is compiled.
+        w.int(RegexLimit.bytes.load(ordering: .relaxed))
         let purpose = w.bytes
         for p in paths {
             let real = realpath(p, nil)
