@@ -25,6 +25,8 @@ public final class RuleProgram: Sendable {
     /// Positions of the group key in the result's columns, where the query's own shape gives one.
     let groupColumns: [Int]?
     let builder: AlertBuilder
+    /// What is kept by panes instead of rows.
+    let panes: PanePlan
     /// For each leg, its horizon conditions over the single column `TimeGenerated`.
     let horizons: [[CompiledExpression]]
 
@@ -56,6 +58,7 @@ public final class RuleProgram: Sendable {
         // What alerts of this rule are told apart by: nothing, columns, or (nil) also the rows themselves.
         var groups: [BoundColumn]?
         if rule.grouping == .singleAlert { groups = [] } else { groups = groupColumns?.map { columns[$0] } }
+        panes = PanePlan(split, clock: clock, functions: functions)
         isMonotone = growing && !triggersOnEmpty && MonotoneAnalysis.isMonotone(split.suffix, groups: groups, functions: functions)
         horizons = try split.legs.map { leg in
             guard let time = leg.timeColumn else { return [] }
