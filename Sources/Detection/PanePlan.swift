@@ -13,6 +13,9 @@ struct PanePlan: Sendable {
         let plan: Plan
         /// Legs that it reads, with the way of their rows; in the order of a union's branches.
         let inputs: [(leg: Int, input: PaneInput)]
+        /// Names of the aggregates, and the number of keys.
+        var aggregates: [String] { if case .summarize(_, _, let a) = plan.kind { a.map(\.name) } else { [] } }
+        var keys: Int { if case .summarize(_, let k, _) = plan.kind { k.count } else { 0 } }
         static func name(_ index: Int) -> String { "$panes\(index)" }
     }
 
@@ -43,6 +46,38 @@ struct PanePlan: Sendable {
             for leg in split.legs where Leg.storeName(leg.index) == name { read.insert(leg.index) }
         }
         rowLegs = read
+    }
+
+    // MARK: Words
+
+    /// The strategy in a line, and what it is made of in further ones.
+    func description(_ split: SplitQuery, clock: TickClock, isRowLocal: Bool) -> [String] {
+        if isRowLocal { return ["row-local: each row that matches alerts; rows are kept for the window, to find episodes"] }
+        let rows = rowLegs.sorted().map { split.legs[$0] }
+        var out: [String] = []
+        if nodes.isEmpty {
+            out.append("rows: the query is run over the window's rows at each tick")
+        } else if rows.isEmpty {
+            out.append("panes: groups are kept, no rows; a tick merges panes")
+        } else {
+            out.append("panes and rows: groups are kept where they can be, rows for the rest")
+        }
+        for n in nodes {
+            let tables = n.inputs.map { "\(split.legs[$0.leg].table) \(PanePlan.words(views[$0.leg]))" }
+            let holds = n.aggregates.isEmpty ? "distinct keys" : n.aggregates.joined(separator: ", ")
+            out.append("groups of \(tables.joined(separator: ", ")): \(holds) by \(n.keys) keys")
+        }
+        for leg in rows { out.append("rows of \(leg.table) \(PanePlan.words(views[leg.index])): \(leg.columns.count) columns") }
+        if let obstacle { out.append("why rows: \(obstacle)") }
+        return out
+    }
+
+    private static func words(_ view: PaneView?) -> String {
+        guard let view else { return "in the window, by a horizon that is evaluated for each row" }
+        func span(_ t: Int64) -> String { KustoTime.timespanString(t.magnitude > Int64.max ? 0 : Swift.abs(t)) }
+        let low = view.bounds.filter(\.isLower).map(\.offset).max() ?? 0
+        let high = view.bounds.filter { !$0.isLower }.map(\.offset).min() ?? 0
+        return "from \(span(low)) to \(high == 0 ? "0" : span(high)) before the tick"
     }
 
     // MARK: Views

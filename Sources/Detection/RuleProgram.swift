@@ -31,6 +31,27 @@ public final class RuleProgram: Sendable {
     let horizons: [[CompiledExpression]]
 
     public let tables: Set<String>
+
+    /// How the rule's state is kept and evaluated.
+    public enum Strategy: String, Sendable, Hashable, CaseIterable {
+        /// Each matching row alerts by itself.
+        case rowLocal = "row-local"
+        /// The suffix is run over the window's rows at each tick.
+        case rows
+        /// Groups are kept by panes, and no rows.
+        case panes
+        /// Groups by panes for some views, rows for others.
+        case panesAndRows = "panes and rows"
+    }
+    public var strategy: Strategy {
+        if isRowLocal { return .rowLocal }
+        if panes.nodes.isEmpty { return .rows }
+        return panes.rowLegs.isEmpty ? .panes : .panesAndRows
+    }
+    /// The strategy in words: what is kept of which table for how long, and why rows are, if they are.
+    public var strategyDescription: String {
+        panes.description(split, clock: clock, isRowLocal: isRowLocal).joined(separator: "\n")
+    }
     public var columns: [BoundColumn] { split.suffix.columns }
 
     /// `sources`, `versions`: as in ``BoundQuery``.

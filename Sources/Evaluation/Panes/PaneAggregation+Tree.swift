@@ -24,7 +24,7 @@ extension PaneAggregation {
     private static let bits: Int64 = 3
     private static let mostLevels = 7
     /// Merging fewer cells is not worth a node.
-    private static let leastCells = 16
+    private static let leastCells = 4
 
     /// The cells of a range of panes: each group in the order of two cells a node.
     func cover(_ range: ClosedRange<Int64>, through: Int64, input: Int) throws -> ContiguousArray<UInt32> {

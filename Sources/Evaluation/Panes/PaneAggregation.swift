@@ -222,7 +222,7 @@ public final class PaneAggregation {
         }
         inputs[input].all.removeFirst(gone)
         forgetNodes(startingBefore: number, input)
-        if dead > cells + 1024 { compact() }
+        if dead > cells + 64 { compact() }
     }
 
     func drop(_ cells: Int) { dead += cells }
@@ -258,7 +258,7 @@ public final class PaneAggregation {
             rows = kept
             groupOf = ContiguousArray(live.lazy.map { self.groupOf[Int($0)] })
             dead = 0
-            if !isSingle, references.count > 2 * groups + 1024 { try compactGroups() }
+            if !isSingle, references.count > 2 * groups + 64 { try compactGroups() }
         } catch { failure = error }
     }
 
@@ -371,6 +371,9 @@ public final class PaneAggregation {
         return out
     }
 
+    /// Nodes that were given cells of their own so far.
+    private(set) var nodesBuilt = 0
+
     // MARK: Marks
 
     func beginMarks() {
@@ -411,6 +414,7 @@ public final class PaneAggregation {
         }
         rows.resize(groupOf.count)
         for (f, t) in zip(from, target) { rows.add(Int(t), own: Int(f)) }
+        nodesBuilt += 1
         return ContiguousArray((first..<groupOf.count).lazy.map { UInt32(truncatingIfNeeded: $0) })
     }
 }
