@@ -46,6 +46,7 @@ let package = Package(
             linkerSettings: literalScanner + [
                 .linkedLibrary("isal"), .linkedLibrary("z"), .linkedLibrary("zstd"), .linkedLibrary("simdjson"),
                 .linkedLibrary("re2"), .linkedLibrary("s2"), .linkedLibrary("xxhash"), .linkedLibrary("crypto"), .linkedLibrary("curl"),
+                .linkedLibrary("maxminddb"),
                 .linkedLibrary("stdc++"),
             ]),
         room("Columnar", ["CKernels"]),

@@ -1,7 +1,7 @@
 import Columnar
 import KQL
 
-/// The 128-bit hash of a raw record: the part of a ``RowKey`` that finds its evidence.
+/// The 128-bit hash of a raw record: the part of a `RowKey` that finds its evidence.
 public struct RecordHash: Sendable, Hashable {
     public let high: UInt64
     public let low: UInt64

@@ -98,6 +98,7 @@ public final class Daemon {
         options.spilledRowsPerRule = configuration.spilledRows
         options.spillDirectory = directory
         options.evidenceBudget = configuration.evidenceBytes
+        options.limits = configuration.queryLimits
         engine = try DetectionEngine(book.programs, options: options, functions: book.functions, lateness: configuration.latenessOf)
         try engine.restore(try store.savedState())
         try store.retire(rulesExcept: Set(engine.programs.map(\.fingerprint)), now: WallClock.now, after: 7 * KustoTime.ticksPerDay)

@@ -1,4 +1,5 @@
 import Columnar
+import Evaluation
 import KQL
 import Rules
 import Tables
@@ -11,6 +12,8 @@ public struct ContentSettings: Sendable, Hashable {
     public var watchlists: [String] = []
     /// The column that is the search key, by watchlist alias.
     public var watchlistKeys: [String: String] = [:]
+    /// A MaxMind database of places; nil: there is none.
+    public var geoDatabase: String?
     /// What `externaldata` may read.
     public var external = ExternalSettings()
 
@@ -23,6 +26,8 @@ public final class WorkspaceStore: WorkspaceContent {
     public let functions: FunctionLibrary
     public let watchlists: Watchlists
     private let external: ExternalData
+    private let geoPath: String?
+    private let places: Result<GeoDatabase, ContentRefusal>?
 
     /// Reads what the settings name. `external` keeps what was fetched across stores.
     public init(_ settings: ContentSettings, external: ExternalData? = nil) {
@@ -31,10 +36,23 @@ public final class WorkspaceStore: WorkspaceContent {
         functions = library
         watchlists = Watchlists(settings.watchlists, keys: settings.watchlistKeys)
         self.external = external ?? ExternalData(settings.external)
+        geoPath = settings.geoDatabase
+        places = settings.geoDatabase.map { path in
+            do { return .success(try GeoDatabase.open(path)) } catch {
+                return .failure(error as? ContentRefusal ?? ContentRefusal("\(error)"))
+            }
+        }
     }
 
     /// What is wrong with the files of functions and watchlists.
-    public var findings: [RuleFinding] { functions.findings + watchlists.findings }
+    public var findings: [RuleFinding] {
+        var out = functions.findings + watchlists.findings
+        if let path = geoPath, case .failure(let refusal)? = places {
+            out.append(RuleFinding(.error, "VK0213", refusal.message, line: 1, column: 1, file: path))
+        }
+        return out
+    }
+    public var geoDatabase: Result<String, ContentRefusal>? { places?.map(\.key) }
 
     public func savedFunction(_ name: String) -> SavedFunction? { functions.function(name) }
     public func brokenFunction(_ name: String) -> String? { functions.brokenReason(name) }

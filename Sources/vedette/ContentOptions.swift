@@ -12,6 +12,8 @@ struct ContentOptions: ParsableArguments {
     var watchlistKeys: [String] = []
     @Option(help: ArgumentHelp("What externaldata may read: http(s) addresses that begin so, files below a folder.", valueName: "prefix"))
     var allowExternal: [String] = []
+    @Option(help: ArgumentHelp("A MaxMind database of places, for geo_info_from_ip_address.", valueName: "file"))
+    var geoDatabase: String?
     @Flag(help: "externaldata may connect to addresses of private networks.")
     var allowPrivate = false
 
@@ -21,6 +23,7 @@ struct ContentOptions: ParsableArguments {
         return [
             ("functions", "--functions", list(functions)), ("watchlists", "--watchlists", list(watchlists)),
             ("watchlist_keys", "--watchlist-keys", list(watchlistKeys)), ("external.allow", "--allow-external", list(allowExternal)),
+            ("geo_database", "--geo-database", geoDatabase.map { [$0] } ?? []),
             ("external.allow_private", "--allow-private", allowPrivate ? ["true"] : []),
         ]
     }

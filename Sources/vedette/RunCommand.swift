@@ -1,5 +1,6 @@
 import ArgumentParser
 import Detection
+import Evaluation
 import Glibc
 import Ingest
 import Logging
@@ -75,6 +76,14 @@ struct Run: ParsableCommand {
     var limitsRuleRows: String?
     @Option(help: ArgumentHelp("Rows that one rule may retain on the disk; beyond, it refuses rows.", valueName: "n"))
     var limitsSpilledRows: String?
+    @Option(help: ArgumentHelp("Most rows of one evaluation of a rule's query.", valueName: "rows"))
+    var limitsQueryRows: String?
+    @Option(help: ArgumentHelp("Most memory that one operator of a rule's query may hold; 0: no limit.", valueName: "bytes"))
+    var limitsQueryBytes: String?
+    @Option(help: ArgumentHelp("Most time of one evaluation of a rule's query; 0s: no limit.", valueName: "duration"))
+    var limitsQueryTime: String?
+    @Option(help: ArgumentHelp("Most memory of one regular expression.", valueName: "bytes"))
+    var limitsRegexBytes: String?
     @Option(help: ArgumentHelp("Bytes of raw records kept for evidence.", valueName: "bytes"))
     var limitsEvidenceBytes: String?
     @Option(help: ArgumentHelp("Files that are gone and whose copies are still recognised.", valueName: "n"))
@@ -125,7 +134,9 @@ struct Run: ParsableCommand {
             ("late.max_files", one(lateMaxFiles)), ("outbox.max_alerts", one(outboxMaxAlerts)), ("outbox.max_bytes", one(outboxMaxBytes)),
             ("outbox.when_full", one(outboxWhenFull)), ("limits.record_bytes", one(limitsRecordBytes)), ("limits.depth", one(limitsDepth)),
             ("limits.expansion_ratio", one(limitsExpansionRatio)), ("limits.rule_rows", one(limitsRuleRows)),
-            ("limits.spilled_rows", one(limitsSpilledRows)),
+            ("limits.spilled_rows", one(limitsSpilledRows)), ("limits.query_rows", one(limitsQueryRows)),
+            ("limits.query_bytes", one(limitsQueryBytes)), ("limits.query_time", one(limitsQueryTime)),
+            ("limits.regex_bytes", one(limitsRegexBytes)),
             ("limits.evidence_bytes", one(limitsEvidenceBytes)), ("limits.remembered_files", one(limitsRememberedFiles)),
             ("log.level", one(logLevel)), ("log.format", one(logFormat)),
             ("retention.alerts", one(retentionAlerts)), ("retention.evidence", one(retentionEvidence)),
@@ -151,6 +162,7 @@ struct Run: ParsableCommand {
         try TableNames.check(named, "inputs")
         try TableNames.check(c.lateness.keys.filter { $0 != "default" }.sorted(), "lateness")
         let log = VedetteLog.make(level: c.logLevel, format: c.logFormat)
+        RegexLimit.set(bytes: c.regexBytes)
         let external = ExternalData(c.content.external)
         let load: @Sendable () throws -> RuleBook = {
             let store = WorkspaceStore(c.content, external: external)

@@ -335,10 +335,3 @@ final class BinaryAllAccumulator: Accumulator {
         return [b.finish()]
     }
 }
-
-extension EvaluationLimits {
-    /// Throws when an operator holds more than it may.
-    func check(held: Int, by name: String) throws {
-        if held > heldRows { throw EvaluationError("\(name) holds more than \(heldRows) rows (limit heldRows)") }
-    }
-}

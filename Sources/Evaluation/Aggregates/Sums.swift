@@ -114,7 +114,8 @@ final class SumAccumulator: Accumulator {
 
     private func result(_ g: Int) -> Value {
         let n = average ? counts[g] : 1
-        if n == 0 { return .missing(output) }
+        // Kusto divides by zero where there is nothing (example of the summarize page); only reals can tell.
+        if n == 0 { return output == .real ? .real(.nan) : .missing(output) }
         if type.isIntegerBacked || type == .bool {
             let sum = integers[g]
             if !average { return .integer(Int64(truncatingIfNeeded: sum), as: output == .int ? .long : output) }
