@@ -50,6 +50,12 @@ public struct RuleFigures: Sendable {
     /// Of these, on the disk.
     public let spilledRows: Int
     public let evidenceBytes: Int
+    /// Groups that are kept by panes, over all summarizes of the rule.
+    public let groups: Int
+    /// Cells of these: pairs of group and pane.
+    public let cells: Int
+    /// Memory of rows and groups, roughly.
+    public let stateBytes: Int
     public let openEpisodes: Int
     public let lateRows: Int
     public let heldTicks: Int
@@ -236,7 +242,7 @@ public final class DetectionEngine {
         runtimes.map { r in
             RuleFigures(
                 id: r.program.rule.id, name: r.program.rule.name, retainedRows: r.retainedRows, spilledRows: r.spilledRows,
-                evidenceBytes: r.rawBytes,
+                evidenceBytes: r.rawBytes, groups: r.panes?.groups ?? 0, cells: r.panes?.cells ?? 0, stateBytes: r.stateBytes,
                 openEpisodes: r.openEpisodes, lateRows: r.lateRows, heldTicks: r.heldTicks, skippedTicks: r.skippedTicks,
                 suppressedOpenings: r.suppressedOpenings,
                 evaluations: r.evaluations, lastAlert: r.lastAlert, failure: r.failure, incompleteTick: r.incompleteTick)

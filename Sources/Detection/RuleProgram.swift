@@ -27,6 +27,9 @@ public final class RuleProgram: Sendable {
     /// What makes alerts of result rows; made for the first of them.
     var builder: AlertBuilder { alerts.value }
     private let alerts: Once<AlertBuilder>
+    /// What is kept by panes instead of rows; made when the rule first takes a row.
+    var panes: PanePlan { paned.value }
+    private let paned: Once<PanePlan>
     /// For each leg, its horizon conditions over the single column `TimeGenerated`.
     var horizons: [[CompiledExpression]] { views.value }
     private let views: Once<[[CompiledExpression]]>
@@ -34,6 +37,27 @@ public final class RuleProgram: Sendable {
     /// What the plan says may depend on data that neither rules nor saved functions hold: watchlists, external data.
     public let readsReferenceData: Bool
     public let tables: Set<String>
+
+    /// How the rule's state is kept and evaluated.
+    public enum Strategy: String, Sendable, Hashable, CaseIterable {
+        /// Each matching row alerts by itself.
+        case rowLocal = "row-local"
+        /// The suffix is run over the window's rows at each tick.
+        case rows
+        /// Groups are kept by panes, and no rows.
+        case panes
+        /// Groups by panes for some views, rows for others.
+        case panesAndRows = "panes and rows"
+    }
+    public var strategy: Strategy {
+        if isRowLocal { return .rowLocal }
+        if panes.nodes.isEmpty { return .rows }
+        return panes.rowLegs.isEmpty ? .panes : .panesAndRows
+    }
+    /// The strategy in words: what is kept of which table for how long, and why rows are, if they are.
+    public var strategyDescription: String {
+        panes.description(split, clock: clock, isRowLocal: isRowLocal).joined(separator: "\n")
+    }
     public var columns: [BoundColumn] { split.suffix.columns }
 
     /// `sources`, `versions`: as in ``BoundQuery``.
@@ -62,6 +86,8 @@ public final class RuleProgram: Sendable {
         // What alerts of this rule are told apart by: nothing, columns, or (nil) also the rows themselves.
         var groups: [BoundColumn]?
         if rule.grouping == .singleAlert { groups = [] } else { groups = groupColumns?.map { columns[$0] } }
+        let parts = (split: split, clock: clock)
+        paned = Once { PanePlan(parts.split, clock: parts.clock, functions: functions) }
         isMonotone = growing && !triggersOnEmpty && MonotoneAnalysis.isMonotone(split.suffix, groups: groups, functions: functions)
         views = Once(known: try RuleProgram.horizons(of: split.legs))
         var w = StateWriter()
@@ -86,12 +112,14 @@ public final class RuleProgram: Sendable {
     private static let foreign = ["watchlist", "externaldata", "geo_info_from"]
 
     /// A program that was compiled before; ``write(to:)`` wrote it into `bytes`, which are kept for what is read later.
-    package init(rule: AnalyticsRule, from r: inout PackedReader, of bytes: [UInt8]) throws {
+    package init(rule: AnalyticsRule, from r: inout PackedReader, of bytes: [UInt8], functions: any FunctionCatalog) throws {
         self.rule = rule
         let split = try SplitQuery(from: &r, of: bytes)
         self.split = split
         tables = Set(split.legs.map(\.table))
-        clock = TickClock(anchor: rule.startTime ?? KustoTime.unixEpoch, frequency: rule.queryFrequency, period: rule.queryPeriod)
+        let clock = TickClock(anchor: rule.startTime ?? KustoTime.unixEpoch, frequency: rule.queryFrequency, period: rule.queryPeriod)
+        self.clock = clock
+        paned = Once { PanePlan(split, clock: clock, functions: functions) }
         fingerprint = try r.text()
         presentation = try r.text()
         isMonotone = try r.bool()

@@ -75,7 +75,8 @@ extension Daemon {
             engine.figures.map { f in
                 .object([
                     .init("id", .string(f.id)), .init("name", .string(f.name)), .init("retained_rows", .long(Int64(f.retainedRows))),
-                    .init("spilled_rows", .long(Int64(f.spilledRows))),
+                    .init("spilled_rows", .long(Int64(f.spilledRows))), .init("groups", .long(Int64(f.groups))),
+                    .init("cells", .long(Int64(f.cells))), .init("state_bytes", .long(Int64(f.stateBytes))),
                     .init("evidence_bytes", .long(Int64(f.evidenceBytes))), .init("open_alerts", .long(Int64(f.openEpisodes))),
                     .init("late_rows", .long(Int64(f.lateRows))), .init("held_ticks", .long(Int64(f.heldTicks))),
                     .init("suppressed", .long(Int64(f.suppressedOpenings))), .init("evaluations", .long(Int64(f.evaluations))),

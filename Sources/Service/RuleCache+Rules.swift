@@ -142,6 +142,6 @@ extension CompiledDocument {
         findings = try r.list { try RuleFinding(from: &$0) }
         let rule = try AnalyticsRule(from: &r, file: file)
         self.rule = rule
-        program = try RuleProgram(rule: rule, from: &r, of: bytes)
+        program = try RuleProgram(rule: rule, from: &r, of: bytes, functions: FunctionRegistry.standard)
     }
 }

@@ -85,6 +85,7 @@ struct Replay: ParsableCommand {
         var detection = DetectionOptions()
         detection.mode = mode == .parity ? .parity : .streaming
         detection.coldRaise = coldRaise
+        detection.takesCheckpoints = false
         if let folder = getenv("TMPDIR") { detection.spillDirectory = String(cString: folder) }
 
         let (files, problems) = InputPaths.expand(paths.filter { $0 != "-" })

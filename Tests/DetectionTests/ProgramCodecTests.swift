@@ -51,7 +51,7 @@ import Testing
         let program = try ProgramCodecTests.compile(query)
         let bytes = try ProgramCodecTests.bytes(program)
         var r = PackedReader(bytes)
-        let again = try RuleProgram(rule: program.rule, from: &r, of: bytes)
+        let again = try RuleProgram(rule: program.rule, from: &r, of: bytes, functions: FunctionRegistry.standard)
         #expect(r.isAtEnd)
         // Written once more, it is the same: every tree with ranges, types and sharing.
         #expect(try ProgramCodecTests.bytes(again) == bytes)
@@ -68,6 +68,7 @@ import Testing
         #expect(again.isBaseline == program.isBaseline && again.needsEmptyTicks == program.needsEmptyTicks)
         #expect(again.groupColumns == program.groupColumns && again.tables == program.tables && again.clock == program.clock)
         #expect(again.columns == program.columns && again.horizons.map(\.count) == program.horizons.map(\.count))
+        #expect(again.strategyDescription == program.strategyDescription)
         #expect(again.builder.mapper.columns == program.builder.mapper.columns)
     }
 
@@ -77,7 +78,7 @@ import Testing
         var dice = SystemRandomNumberGenerator()
         func read(_ bytes: [UInt8]) {
             var r = PackedReader(bytes)
-            guard let p = try? RuleProgram(rule: program.rule, from: &r, of: bytes) else { return }
+            guard let p = try? RuleProgram(rule: program.rule, from: &r, of: bytes, functions: FunctionRegistry.standard) else { return }
             _ = p.split.suffix.levels
             for leg in p.split.legs {
                 _ = leg.prefix.levels
@@ -99,7 +100,7 @@ import Testing
         #expect(
             labels(program) == [
                 "rule", "split", "clock", "fingerprint", "presentation", "isMonotone", "isRowLocal", "isBaseline", "needsEmptyTicks",
-                "groupColumns", "alerts", "views", "readsReferenceData", "tables",
+                "groupColumns", "alerts", "paned", "views", "readsReferenceData", "tables",
             ])
         #expect(labels(program.split) == ["legs", "tree", "suffixUsesNow", "emptyGivesEmpty"])
         let leg = try #require(program.split.legs.first)

@@ -73,7 +73,7 @@ struct LawCase {
         var w = PackedWriter()
         try program.write(to: &w)
         var r = PackedReader(w.bytes)
-        return try RuleProgram(rule: program.rule, from: &r, of: w.bytes)
+        return try RuleProgram(rule: program.rule, from: &r, of: w.bytes, functions: functions)
     }
 
     var options: DetectionOptions {
