@@ -126,15 +126,14 @@ def alive(result):
         at = result["latency"]
         lines += [
             "## Appended line to alert", "",
-            f"The daemon follows four plain files that grow by {at['rate_mb_s']:,.0f} MB/s together, half of the {at['maximum_mb_s']:,.0f} MB/s that it reads "
-            f"at most; {at['samples']} marked lines: p50 {at['p50_ms']:.0f} ms, p99 {at['p99_ms']:.0f} ms, most {at['max_ms']:.0f} ms"
-            + (f"; {at['missing']} alerts did not come" if at["missing"] else "") + ".", "",
+            f"The daemon with {at['rules']:,} rules follows gzip files that grow by {at['fed_mb_s']:,.0f} MB/s of raw JSON, half of the "
+            f"{at['highest_rate_mb_s']:,.0f} MB/s that it reads at most; {at['alerts']} lines that match: p50 {at['p50_ms']:.0f} ms, "
+            f"p99 {at['p99_ms']:.0f} ms, most {at['max_ms']:.0f} ms from the append to the line in the alert file"
+            + (f"; {at['missing']} alerts did not come" if at["missing"] else "") + f". Resident: {at['memory_mb']:.0f} MB.", "",
         ]
     if result.get("soak"):
         at = result["soak"]
-        lines += [
-            "## Soak", "",
-            f"{at['minutes']:g} minutes, {at['mb']:,.0f} MB, event time {at['hours']:.0f} hours: resident {at['early_mb']:.0f} MB after the first third, "
-            f"{at['late_mb']:.0f} MB at the end ({at['late_mb'] - at['early_mb']:+.1f} MB).", "",
-        ]
+        lines += ["## Soak", "", "| " + " | ".join(k for k in at if not isinstance(at[k], (list, dict))) + " |"]
+        lines += ["|" + " --- |" * sum(not isinstance(v, (list, dict)) for v in at.values())]
+        lines += ["| " + " | ".join(str(v) for v in at.values() if not isinstance(v, (list, dict))) + " |", ""]
     return lines

@@ -249,6 +249,16 @@ public final class DetectionEngine {
         }
     }
 
+    /// What the runtimes know of their costs, in order of the programs.
+    var ruleCosts: [RuleCost] {
+        runtimes.map { r in
+            var c = RuleCost(id: r.program.rule.id, name: r.program.rule.name)
+            (c.acceptTime, c.evaluationTime, c.evaluations) = (r.acceptTime, r.evaluationTime, r.evaluations)
+            (c.retainedRows, c.groups, c.stateBytes, c.evidenceBytes) = (r.retainedRows, r.panes?.groups ?? 0, r.stateBytes, r.rawBytes)
+            return c
+        }
+    }
+
     // MARK: Checkpoints
 
     /// What changed since ``checkpointed()``.

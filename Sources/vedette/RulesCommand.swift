@@ -10,7 +10,8 @@ import Tables
 
 struct RulesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rules", abstract: "Checks, lists and tests analytics rules.", subcommands: [Check.self, List.self, Test.self])
+        commandName: "rules", abstract: "Checks, lists, tests and explains analytics rules.",
+        subcommands: [Check.self, List.self, Test.self, Explain.self, Cost.self])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -74,6 +74,8 @@ struct Run: ParsableCommand {
     var limitsExpansionRatio: String?
     @Option(help: ArgumentHelp("Rows that one rule may retain in memory; the oldest beyond go to the disk.", valueName: "n"))
     var limitsRuleRows: String?
+    @Option(help: ArgumentHelp("Percent of a processor that one rule's own work may take before it is reported.", valueName: "percent"))
+    var limitsRuleCpu: String?
     @Option(help: ArgumentHelp("Rows that one rule may retain on the disk; beyond, it refuses rows.", valueName: "n"))
     var limitsSpilledRows: String?
     @Option(help: ArgumentHelp("Most rows of one evaluation of a rule's query.", valueName: "rows"))
@@ -136,6 +138,7 @@ struct Run: ParsableCommand {
             ("late.max_files", one(lateMaxFiles)), ("outbox.max_alerts", one(outboxMaxAlerts)), ("outbox.max_bytes", one(outboxMaxBytes)),
             ("outbox.when_full", one(outboxWhenFull)), ("limits.record_bytes", one(limitsRecordBytes)), ("limits.depth", one(limitsDepth)),
             ("limits.expansion_ratio", one(limitsExpansionRatio)), ("limits.rule_rows", one(limitsRuleRows)),
+            ("limits.rule_cpu", one(limitsRuleCpu)),
             ("limits.spilled_rows", one(limitsSpilledRows)), ("limits.query_rows", one(limitsQueryRows)),
             ("limits.query_bytes", one(limitsQueryBytes)), ("limits.query_time", one(limitsQueryTime)),
             ("limits.regex_bytes", one(limitsRegexBytes)),
