@@ -60,8 +60,8 @@ enum ReferenceFunctions {
         }
         switch name {
         case "strlen": return .long(Int64(characters.count))
-        case "tolower": return .string(text.lowercased())
-        case "toupper": return .string(text.uppercased())
+        case "tolower": return .string(ReferenceText.folded(text))
+        case "toupper": return .string(ReferenceText.raised(text))
         case "reverse": return string(characters.reversed())
         case "substring":
             var start = a[1].integer ?? 0

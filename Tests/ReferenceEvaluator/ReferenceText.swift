@@ -12,6 +12,16 @@ enum ReferenceText {
         return out
     }
 
+    /// The same towards capital letters: ß stays, as it has no capital of one character.
+    static func raised(_ s: String) -> String {
+        var out = ""
+        for c in s.unicodeScalars {
+            let upper = c.properties.uppercaseMapping.unicodeScalars
+            out.unicodeScalars.append(upper.count == 1 ? upper.first ?? c : c)
+        }
+        return out
+    }
+
     /// Letters, digits, and every character beyond ASCII belong to terms.
     static func isTerm(_ c: Unicode.Scalar) -> Bool {
         !c.isASCII || (c >= "a" && c <= "z") || (c >= "A" && c <= "Z") || (c >= "0" && c <= "9")

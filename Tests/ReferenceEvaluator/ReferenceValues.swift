@@ -80,7 +80,9 @@ enum ReferenceValues {
             default: return .null(.bool)
             }
         }
-        guard let order = order(a, b) else {
+        // Truth inside a dynamic is no number.
+        let mixed = (left.type == .dynamic || right.type == .dynamic) && (a.type == .bool) != (b.type == .bool)
+        guard !mixed, let order = order(a, b) else {
             // Types that do not compare are not equal.
             return op == .equal ? .bool(false) : op == .notEqual ? .bool(true) : .null(.bool)
         }
@@ -211,5 +213,9 @@ enum ReferenceValues {
         }
     }
 
-    private static func cut(_ d: Double) -> Int64? { d.isFinite ? Int64(exactly: d.rounded(.towardZero)) : nil }
+    /// Cut towards zero; beyond the range its end; nil for NaN.
+    private static func cut(_ d: Double) -> Int64? {
+        if d.isNaN { return nil }
+        return Int64(exactly: d.rounded(.towardZero)) ?? (d < 0 ? .min : .max)
+    }
 }
