@@ -76,6 +76,18 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "query-bench", dependencies: ["Columnar", "KQL", "Evaluation"], path: "Benchmarks/QueryBench", swiftSettings: settings),
+        // Test support: the plain evaluator that is the oracle of the engine, and the fuzzers' entry points (Tools/fuzz.sh).
+        .target(name: "ReferenceEvaluator", dependencies: ["Columnar", "KQL"], path: "Tests/ReferenceEvaluator", swiftSettings: settings),
+        .target(
+            name: "CSimdjson", path: "Tests/CSimdjson", linkerSettings: [.linkedLibrary("simdjson"), .linkedLibrary("stdc++")]),
+        .target(
+            name: "FuzzTargets",
+            dependencies: ["CKernels", "CSimdjson", "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules"],
+            path: "Tests/FuzzTargets", swiftSettings: settings),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Dictionaries", "Fixtures"], swiftSettings: settings),
+        .testTarget(
+            name: "ReferenceTests", dependencies: ["ReferenceEvaluator", "Columnar", "KQL", "Evaluation"], swiftSettings: settings),
         roomTests("CKernels", []),
         roomTests("Columnar", []),
         roomTests("KQL", ["Columnar"]),

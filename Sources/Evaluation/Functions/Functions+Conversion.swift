@@ -218,8 +218,9 @@ private func emptiness(_ datum: Datum, rows: Int, wanted: Bool) -> Datum {
         var present = presence(datum, rows: rows)
         if case .dynamics(let s) = c.data {
             var table = Bitmap(repeating: true, count: s.values.count)
-            for i in 0..<s.values.count where s.values.length(i) == 2 {
-                if s.values.withBytes(i, { $0[0] == 0x22 }) { table[i] = false }
+            // JSON text may have blanks around it.
+            for i in 0..<s.values.count where s.values.length(i) >= 2 {
+                if s.values.withBytes(i, { $0.lazy.filter { $0 > 0x20 }.elementsEqual([0x22, 0x22]) }) { table[i] = false }
             }
             present.formAnd(s.codes.map { spreadBits(table, codes: $0) } ?? table)
         }
