@@ -78,7 +78,8 @@ struct RuleGenerator {
     // MARK: Queries
 
     mutating func query(period: Int) -> QueryPiece {
-        switch g.below(18) {
+        switch g.below(19) {
+        case 18: return plugin()
         case 15: return literalList()
         case 16: return expandedBody()
         case 17: return function(period)
