@@ -3,7 +3,7 @@ import KQL
 
 /// How a plan is executed.
 public struct ExecutorOptions: Sendable {
-    /// Carry ``Batch/lineage`` through every operator.
+    /// Carry `Batch/lineage` through every operator.
     public var lineage: Bool
     /// Carry row keys. Without them rows are ordered as they arrive, which suits a hunt over files in a fixed order.
     public var keys: Bool
@@ -33,7 +33,7 @@ public struct ExecutorOptions: Sendable {
 /// Executes bound plans over tables, in columnar batches.
 ///
 /// Results depend on the rows alone (`docs/semantics.md`, "Rows and order"): ties of every order-sensitive operator are broken by
-/// ``RowKey``, sums of reals are exact, and batch boundaries do not show.
+/// `RowKey`, sums of reals are exact, and batch boundaries do not show.
 public struct Executor: Sendable {
     private let provider: any TableProvider
     private let context: EvaluationContext
@@ -59,31 +59,41 @@ public struct Executor: Sendable {
         let pruned = PlanRewriter.prune(plan)
         var options = options
         if options.sheddingKeys, !options.lineage, !PlanOrder.readsKeys(pruned) { options.keys = false }
-        let execution = Execution(provider: provider, context: context, options: options)
+        let execution = Execution(provider: provider, context: watched, options: options)
         var rows = 0
-        let limit = context.limits.resultRows
         try execution.run(pruned, Environment()) { batch in
             if batch.count == 0 { return true }
             rows += batch.count
-            if rows > limit { throw EvaluationError("the result has more than \(limit) rows (limit resultRows)") }
+            try check(resultRows: rows)
             return try emit(batch)
         }
     }
 
-    /// Runs a plan of several results (``BoundQuery/resultNames``) one after the other, or any other as the only one. What they share is
+    /// The context with its watch, which starts now unless the caller's runs already.
+    private var watched: EvaluationContext {
+        var c = context
+        if c.watch == nil { c.watch = QueryWatch(c.limits) }
+        return c
+    }
+
+    private func check(resultRows rows: Int) throws {
+        let limit = context.limits.resultRows
+        if rows > limit { throw context.limits.reached(.resultRows, "the result has more than \(limit) rows") }
+    }
+
+    /// Runs a plan of several results (`BoundQuery/resultNames`) one after the other, or any other as the only one. What they share is
     /// computed once. Errors are those of ``run(_:emit:)``; a result is left early when `emit` returns false for it.
     public func runResults(_ plan: Plan, emit: (_ result: Int, Batch) throws -> Bool) throws {
         guard case .custom("results", _, _, _) = plan.kind else { return try run(plan) { try emit(0, $0) } }
         try LargeStack.run(bytes: 8 << 20 + plan.levels << 14) {
-            let execution = Execution(provider: provider, context: context, options: options)
+            let execution = Execution(provider: provider, context: watched, options: options)
             guard case .custom(_, let inputs, _, _) = PlanRewriter.prune(plan).kind else { return }
-            let limit = context.limits.resultRows
             for (i, input) in inputs.enumerated() {
                 var rows = 0
                 try execution.run(input, Environment()) { batch in
                     if batch.count == 0 { return true }
                     rows += batch.count
-                    if rows > limit { throw EvaluationError("the result has more than \(limit) rows (limit resultRows)") }
+                    try check(resultRows: rows)
                     return try emit(i, batch)
                 }
             }

@@ -33,7 +33,7 @@ public struct HuntFigures: Sendable {
 /// Tables over historical log files, in path order, in bounded memory.
 ///
 /// A query that reads several tables, or one several times, reads the files once: the first scan also takes along the rows that the other
-/// reads of the plan want (``expect(_:)``). Rows that do not fit ``keptBytes`` are not kept; their scan reads the files again.
+/// reads of the plan want (`expect(_:)`). Rows that do not fit `keptBytes` are not kept; their scan reads the files again.
 public final class HuntTables: TableProvider {
     private let inputs: [HuntInput]
     private let catalog: WorkspaceCatalog
@@ -110,6 +110,7 @@ public final class HuntTables: TableProvider {
         var wantsMore = true
         let files = inputs.filter { wants($0, plan) }
         try HuntScan(files).run(threads: threads, read: { try self.read($0, plan, $1) }) { file, portion in
+            try context.watch?.check()
             switch portion {
             case .rows(let rows, let consumed):
                 progress(consumed)
@@ -226,7 +227,7 @@ public final class HuntTables: TableProvider {
             let slices = needles.candidates(chunk)
             if slices.count < chunk.records.count {
                 let before = stream
-                session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
+                session.normalize(chunk: chunk.data, records: slices, positions: chunk.positions, stream: &stream) { _, _ in dead += 1 }
                 // A record without a time takes over that of the one before, which may have been left alone.
                 if stream.inheritedTimes == before.inheritedTimes {
                     isWhole = false
@@ -237,8 +238,8 @@ public final class HuntTables: TableProvider {
                 dead = 0
             }
         }
-        let slices = chunk.records.map { RecordSlice(offset: $0.offset, length: $0.length) }
-        session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
+        let slices = chunk.records.map { RecordSlice($0) }
+        session.normalize(chunk: chunk.data, records: slices, positions: chunk.positions, stream: &stream) { _, _ in dead += 1 }
         return dead
     }
 
