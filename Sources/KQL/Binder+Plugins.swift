@@ -3,6 +3,25 @@ import Columnar
 // `evaluate`: plugins whose result schema is known before the data is.
 
 extension BindingSession {
+    /// Every plugin that can be run.
+    static let plugins = [
+        "active_users_count", "activity_counts_metrics", "activity_engagement", "activity_metrics", "autocluster", "bag_unpack", "basket",
+        "diffpatterns", "funnel_sequence_completion", "geo_line_lookup", "geo_polygon_lookup", "ipv4_lookup", "ipv6_lookup", "narrow",
+        "new_activity_metrics", "pivot", "preview", "rolling_percentile", "sequence_detect", "session_count", "sliding_window_counts",
+    ]
+
+    /// Plugins of the language that cannot be run, with the reason.
+    static let refusedPlugins = [
+        "preview": "it gives two tables, which only the end of a hunt can",
+        "funnel_sequence": "it gives three tables; funnel_sequence_completion gives one",
+        "diffpatterns_text": "its method is not published",
+        "dcount_intersect": "sets cannot be intersected by their sketches here; use join kind=inner over distinct values",
+        "schema_merge": "there are no schemas to merge; union them by name",
+        "infer_storage_schema": "files are read by --data, which infers their schema",
+        "infer_storage_schema_with_suggestions": "files are read by --data, which infers their schema",
+        "row_window_session": "it is a function over serialized rows",
+    ]
+
     func bindEvaluate(_ call: Expr, _ schema: [TypedName]?, _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
         guard case .call(let name, let args) = call.kind else {
             error(.unsupportedPlugin, "`evaluate` takes a plugin call", call.range)
@@ -14,6 +33,9 @@ extension BindingSession {
         case "ipv4_lookup", "ipv6_lookup": return bindIPLookup(name, args, input, scope, op)
         case "narrow": return bindNarrow(name, args, input, op)
         case "rolling_percentile": return bindRollingPercentile(name, args, input, scope, op)
+        case "autocluster", "basket", "diffpatterns": return bindPatterns(name, args, input, scope, op)
+        case "sequence_detect": return bindSequence(name, args, input, scope, op)
+        case "funnel_sequence_completion": return bindFunnelCompletion(name, args, input, scope, op)
         case "geo_line_lookup", "geo_polygon_lookup": return bindGeoLookup(name, args, input, scope, op)
         case "python", "r", "sql_request", "mysql_request", "postgresql_request", "cosmosdb_sql_request", "http_request",
             "http_request_post", "azure_digital_twins_query_request", "ai_embeddings", "ai_chat_completion", "ai_embed_text",
@@ -23,7 +45,12 @@ extension BindingSession {
                 name.range)
             return unknownRelation(op.range)
         default:
-            error(.unsupportedPlugin, "plugin `\(name.text)` is not supported yet", name.range)
+            if let activity = bindActivity(name, args, input, scope, op) { return activity }
+            if let reason = BindingSession.refusedPlugins[name.text] {
+                error(.unsupportedPlugin, "plugin `\(name.text)` is not supported: \(reason)", name.range)
+            } else {
+                unknown(.unsupportedPlugin, "plugin", name.text, name.range, among: BindingSession.plugins)
+            }
             return unknownRelation(op.range)
         }
     }
@@ -246,18 +273,34 @@ extension BindingSession {
             error(.joinKeyTypes, "`\(name.text)` needs string keys", op.range, mend: "convert them with tostring()")
             return unknownRelation(op.range)
         }
-        if positional.count > 3 {
-            error(.unsupportedOption, "further keys of `\(name.text)` are not supported yet", positional[3].range)
-            return unknownRelation(op.range)
-        }
         if input.isUnknown { return input }
-        // Arguments: the key over the first input, the key over the second.
+        // Arguments: the key over the first input, the key over the second; then in turn the further keys over each.
+        var arguments = [source, key]
+        var shared: Set<ColumnID> = []
+        for a in positional.dropFirst(3) {
+            guard let mine = columnArguments([a], name, scope)?.first, let left = reference(mine, a.range) else {
+                return unknownRelation(op.range)
+            }
+            guard let theirs = table.columns.first(where: { $0.name == mine.name }) else {
+                unknown(.unknownColumn, "column of the table", mine.name, a.range, among: table.columns.map(\.name))
+                return unknownRelation(op.range)
+            }
+            guard let type = TypeRules.common([mine.type, theirs.type]), type != .dynamic else {
+                error(
+                    .joinKeyTypes, "`\(mine.name)` is a \(mine.type.rawValue) here and a \(theirs.type.rawValue) in the table", a.range,
+                    mend: "convert one of them")
+                return unknownRelation(op.range)
+            }
+            arguments += [convert(left, to: type), convert(BoundExpr(.column(theirs.id), theirs.type, a.range), to: type)]
+            shared.insert(theirs.id)
+        }
+        // A further key has one value on both sides, so it is given once, as `lookup` does.
         return Relation(
             plan: Plan(
                 .custom(
-                    name: name.text, inputs: [input.plan, table.plan], arguments: [source, key],
+                    name: name.text, inputs: [input.plan, table.plan], arguments: arguments,
                     options: ["return_unmatched": .bool(unmatched)]),
-                columns: joined(input.columns, table.columns), range: op.range))
+                columns: joined(input.columns, table.columns.filter { !shared.contains($0.id) }), range: op.range))
     }
 
     private func bindNarrow(_ name: Name, _ args: [Expr], _ input: Relation, _ op: Operator) -> Relation {
