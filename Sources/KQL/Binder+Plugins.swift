@@ -15,15 +15,12 @@ extension BindingSession {
         case "narrow": return bindNarrow(name, args, input, op)
         case "rolling_percentile": return bindRollingPercentile(name, args, input, scope, op)
         case "geo_line_lookup", "geo_polygon_lookup": return bindGeoLookup(name, args, input, scope, op)
-        case "python", "r", "sql_request", "mysql_request", "postgresql_request", "cosmosdb_sql_request", "http_request",
-            "http_request_post", "azure_digital_twins_query_request", "ai_embeddings", "ai_chat_completion", "ai_embed_text",
-            "ai_chat_completion_prompt":
-            error(
-                .unsupportedPlugin, "plugin `\(name.text)` runs other languages or calls services, which a detection engine does not do",
-                name.range)
-            return unknownRelation(op.range)
         default:
-            error(.unsupportedPlugin, "plugin `\(name.text)` is not supported yet", name.range)
+            if let reason = Language.element(.plugin, name.text)?.refusal {
+                error(.unsupportedPlugin, "plugin `\(name.text)` is not supported: \(reason)", name.range)
+            } else {
+                unknown(.unsupportedPlugin, "plugin", name.text, name.range, among: Language.plugins.map(\.name))
+            }
             return unknownRelation(op.range)
         }
     }
