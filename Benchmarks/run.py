@@ -39,12 +39,22 @@ class Figures:
         self.cpu, self.wall, self.memory, self.code = cpu, wall, memory, code
 
 
+def high_water(pid):
+    """The largest resident set so far, in MB. wait4's figure would count this program's own pages, which a child has before exec."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+            return next((int(line.split()[1]) / 1000 for line in file if line.startswith("VmHWM")), 0.0)
+    except OSError:
+        return 0.0
+
+
 def measure(command, out_path, error_path):
     """Runs a command to its end and measures it alone (wait4, so that other children do not count)."""
     with open(out_path, "wb") as out, open(error_path, "wb") as err:
-        began = time.monotonic()
+        began, memory = time.monotonic(), 0.0
         process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
         while True:
+            memory = max(memory, high_water(process.pid))
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
@@ -55,7 +65,7 @@ def measure(command, out_path, error_path):
             time.sleep(0.002)
         wall = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-    return Figures(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1000, process.returncode)
+    return Figures(usage.ru_utime + usage.ru_stime, wall, memory, process.returncode)
 
 
 def alerts_of(path):

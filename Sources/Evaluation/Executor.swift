@@ -3,7 +3,7 @@ import KQL
 
 /// How a plan is executed.
 public struct ExecutorOptions: Sendable {
-    /// Carry ``Batch/lineage`` through every operator.
+    /// Carry `Batch/lineage` through every operator.
     public var lineage: Bool
     /// Carry row keys. Without them rows are ordered as they arrive, which suits a hunt over files in a fixed order.
     public var keys: Bool
@@ -33,7 +33,7 @@ public struct ExecutorOptions: Sendable {
 /// Executes bound plans over tables, in columnar batches.
 ///
 /// Results depend on the rows alone (`docs/semantics.md`, "Rows and order"): ties of every order-sensitive operator are broken by
-/// ``RowKey``, sums of reals are exact, and batch boundaries do not show.
+/// `RowKey`, sums of reals are exact, and batch boundaries do not show.
 public struct Executor: Sendable {
     private let provider: any TableProvider
     private let context: EvaluationContext
@@ -81,7 +81,7 @@ public struct Executor: Sendable {
         if rows > limit { throw context.limits.reached(.resultRows, "the result has more than \(limit) rows") }
     }
 
-    /// Runs a plan of several results (``BoundQuery/resultNames``) one after the other, or any other as the only one. What they share is
+    /// Runs a plan of several results (`BoundQuery/resultNames`) one after the other, or any other as the only one. What they share is
     /// computed once. Errors are those of ``run(_:emit:)``; a result is left early when `emit` returns false for it.
     public func runResults(_ plan: Plan, emit: (_ result: Int, Batch) throws -> Bool) throws {
         guard case .custom("results", _, _, _) = plan.kind else { return try run(plan) { try emit(0, $0) } }

@@ -27,7 +27,7 @@ public final class BoundExpr: Sendable {
         /// values of ``BinaryOperator`` and ``ListOperator`` (arguments: left, then right or the items), `between` / `!between`
         /// (value, low, high), `not`, `negate`, `now` (no arguments; the evaluation time).
         ///
-        /// Operands have one type, or one of them is dynamic; arithmetic follows ``TypeRules``. An item of a list that is dynamic while the
+        /// Operands have one type, or one of them is dynamic; arithmetic follows `TypeRules`. An item of a list that is dynamic while the
         /// left side is not stands for a list known only at run time. `ingestion_time` has the row's TimeGenerated as its argument where
         /// there is one. `bag_pack_nonempty` is `bag_pack` without null and empty values.
         case call(String, [BoundExpr])

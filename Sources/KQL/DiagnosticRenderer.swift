@@ -29,6 +29,7 @@ public struct DiagnosticRenderer: Sendable {
     /// - Parameters:
     ///   - source: the query's own text, to which diagnostics' ranges refer.
     ///   - file: a name to print before the place; nil for `query`.
+    ///   - origin: where the text begins in the file.
     public init(source: String, file: String? = nil, origin: Origin = Origin()) {
         text = SourceText(source)
         self.file = file

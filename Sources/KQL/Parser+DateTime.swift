@@ -3,7 +3,7 @@ import Columnar
 /// The ways to write a point in time that Kusto reads in `datetime(...)` and `todatetime`: ISO 8601 with one or two digits a part and any
 /// precision from the year on, month/day/year (or with dashes) with an optional AM/PM, RFC 822 and RFC 850.
 public enum DateTimeText {
-    /// Ticks (``KustoTime``) of a text in UTC, or with its zone applied; nil if it is no date.
+    /// Ticks (`KustoTime`) of a text in UTC, or with its zone applied; nil if it is no date.
     public static func parse(_ text: String) -> Int64? {
         if let v = KustoTime.parseISO(text) { return v }
         var reader = DateTimeReader(Array(text.utf8))

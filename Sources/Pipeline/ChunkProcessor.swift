@@ -9,7 +9,7 @@ import Tables
 /// What the pipeline needs to know of a chunk once its bytes are gone.
 public struct ChunkResult: Sendable {
     public var survivors: [SurvivorRows] = []
-    /// Least and greatest event time by table that some rule reads, and of all records under ``DetectionEngine/allTables``.
+    /// Least and greatest event time by table that some rule reads, and of all records under `DetectionEngine/allTables`.
     public var times: [String: (least: Int64, greatest: Int64)] = [:]
     /// Event times in record order, for the source's clock.
     public var clockTimes: ContiguousArray<Int64> = []
@@ -50,6 +50,7 @@ public final class ChunkProcessor {
     }
 
     public var counters: MatchCounters { worker.counters }
+    public var costs: [LegReference: LegCost] { worker.costs }
 
     /// A normaliser that materialises what the rules read.
     public static func normalizer(for rules: RuleSet, catalog: WorkspaceCatalog, options: NormalizerOptions = NormalizerOptions())

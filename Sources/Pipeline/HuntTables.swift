@@ -33,7 +33,7 @@ public struct HuntFigures: Sendable {
 /// Tables over historical log files, in path order, in bounded memory.
 ///
 /// A query that reads several tables, or one several times, reads the files once: the first scan also takes along the rows that the other
-/// reads of the plan want (``expect(_:)``). Rows that do not fit ``keptBytes`` are not kept; their scan reads the files again.
+/// reads of the plan want (`expect(_:)`). Rows that do not fit `keptBytes` are not kept; their scan reads the files again.
 public final class HuntTables: TableProvider {
     private let inputs: [HuntInput]
     private let catalog: WorkspaceCatalog

@@ -84,7 +84,7 @@ public struct AnalyticsRule: Sendable {
     public var version: String?
     /// Where the rule came from, for messages.
     public var file = ""
-    /// Where the query's text stands in the file: what ``DiagnosticRenderer`` needs to point into it.
+    /// Where the query's text stands in the file: what `DiagnosticRenderer` needs to point into it.
     public var queryLine = 1
     public var queryColumn = 1
 

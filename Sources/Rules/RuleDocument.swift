@@ -2,7 +2,7 @@ import Columnar
 import KQL
 import Yams
 
-/// A finding about a rule document: like a query's ``Diagnostic``, but placed by line and column of the file.
+/// A finding about a rule document: like a query's `Diagnostic`, but placed by line and column of the file.
 public struct RuleFinding: Sendable, Hashable {
     public let severity: Diagnostic.Severity
     /// `VR` and four digits for the document, `VK…` for its query.

@@ -70,7 +70,7 @@ extension StateStore {
 
     /// Deletes alerts that were last written before a time, and takes the raw records out of those last written before another; open alerts
     /// are left alone. Wall time, in ticks; nil keeps everything. Returns the numbers of alerts deleted and stripped: at most
-    /// ``pruneBatch`` each, to be called again while there is more.
+    /// `pruneBatch` each, to be called again while there is more.
     public func prune(alertsBefore: Int64?, evidenceBefore: Int64?) throws -> (deleted: Int, stripped: Int) {
         try wrap("cannot write the state to") {
             try queue.write { db in

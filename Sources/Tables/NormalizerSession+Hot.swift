@@ -31,6 +31,7 @@ public final class NormalizerSession {
     /// - Parameters:
     ///   - chunk: inflated bytes, at most 4 GiB. The 64 bytes behind it must be readable.
     ///   - records: slices of the chunk; one outside of it is a dead letter.
+    ///   - stream: what is remembered from record to record of one source.
     ///   - deadLetter: called with the index in `records` and the reason, in order, for each record that gives no row.
     public func normalize(
         chunk: UnsafeRawBufferPointer, records: [RecordSlice], stream: inout StreamState, deadLetter: (Int, RecordProblem) -> Void
