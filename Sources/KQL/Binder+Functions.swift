@@ -4,10 +4,7 @@ import Columnar
 
 extension BindingSession {
     /// Functions that give rows.
-    static let tabularFunctions: Set<String> = [
-        "materialize", "table", "database", "cluster", "workspace", "external_table", "materialized_view", "adx", "arg", "app", "resource",
-        "view", "_GetWatchlist", "_GetWatchlistAlias", "stored_query_result", "graph",
-    ]
+    static let tabularFunctions = Language.names(Language.sources.filter { $0.name != "toscalar" && $0.name != "totable" })
 
     /// Scalar functions that the binder resolves before it asks the catalogue.
     static let builtinScalars: Set<String> = [

@@ -54,9 +54,7 @@ enum GraphNames {
 }
 
 extension BindingSession {
-    static let graphFunctions: Set<String> = [
-        "map", "all", "any", "inner_nodes", "node_degree_in", "node_degree_out", "node_id", "labels", "array_length",
-    ]
+    static let graphFunctions = Language.names(Language.graphFunctions)
 
     /// One pattern edge as the plan describes it.
     private struct PatternEdge {

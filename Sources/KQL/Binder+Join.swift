@@ -23,11 +23,9 @@ extension BindingSession {
         }
     }
 
-    private static let joinKinds: [String: JoinKind] = [
-        "innerunique": .innerunique, "inner": .inner, "leftouter": .leftouter, "rightouter": .rightouter, "fullouter": .fullouter,
-        "leftanti": .leftanti, "anti": .leftanti, "leftantisemi": .leftanti, "rightanti": .rightanti, "rightantisemi": .rightanti,
-        "leftsemi": .leftsemi, "rightsemi": .rightsemi,
-    ]
+    private static let joinKinds: [String: JoinKind] = Dictionary(
+        Language.joinKinds.flatMap { e in JoinKind(rawValue: e.name).map { kind in e.names.map { ($0, kind) } } ?? [] },
+        uniquingKeysWith: { a, _ in a })
 
     private func bindRight(_ right: Expr, _ env: Environment?) -> Relation? {
         if isMissing(right) { return nil }

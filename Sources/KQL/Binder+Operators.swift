@@ -112,7 +112,8 @@ extension BindingSession {
         case .find: mend = "write it at the start of the query"
         default: mend = nil
         }
-        error(.unsupportedOperator, "operator `\(op.keyword.text)` is not supported yet", op.keyword.range, mend: mend)
+        let reason = Language.element(.tabularOperator, op.keyword.text)?.refusal ?? "it is not supported here"
+        error(.unsupportedOperator, "operator `\(op.keyword.text)` is not supported: \(reason)", op.keyword.range, mend: mend)
     }
 
     /// A row count: an integer that does not depend on the row.

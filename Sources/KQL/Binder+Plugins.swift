@@ -3,25 +3,6 @@ import Columnar
 // `evaluate`: plugins whose result schema is known before the data is.
 
 extension BindingSession {
-    /// Every plugin that can be run.
-    static let plugins = [
-        "active_users_count", "activity_counts_metrics", "activity_engagement", "activity_metrics", "autocluster", "bag_unpack", "basket",
-        "diffpatterns", "funnel_sequence_completion", "geo_line_lookup", "geo_polygon_lookup", "ipv4_lookup", "ipv6_lookup", "narrow",
-        "new_activity_metrics", "pivot", "preview", "rolling_percentile", "sequence_detect", "session_count", "sliding_window_counts",
-    ]
-
-    /// Plugins of the language that cannot be run, with the reason.
-    static let refusedPlugins = [
-        "preview": "it gives two tables, which only the end of a hunt can",
-        "funnel_sequence": "it gives three tables; funnel_sequence_completion gives one",
-        "diffpatterns_text": "its method is not published",
-        "dcount_intersect": "sets cannot be intersected by their sketches here; use join kind=inner over distinct values",
-        "schema_merge": "there are no schemas to merge; union them by name",
-        "infer_storage_schema": "files are read by --data, which infers their schema",
-        "infer_storage_schema_with_suggestions": "files are read by --data, which infers their schema",
-        "row_window_session": "it is a function over serialized rows",
-    ]
-
     func bindEvaluate(_ call: Expr, _ schema: [TypedName]?, _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
         guard case .call(let name, let args) = call.kind else {
             error(.unsupportedPlugin, "`evaluate` takes a plugin call", call.range)
@@ -37,19 +18,12 @@ extension BindingSession {
         case "sequence_detect": return bindSequence(name, args, input, scope, op)
         case "funnel_sequence_completion": return bindFunnelCompletion(name, args, input, scope, op)
         case "geo_line_lookup", "geo_polygon_lookup": return bindGeoLookup(name, args, input, scope, op)
-        case "python", "r", "sql_request", "mysql_request", "postgresql_request", "cosmosdb_sql_request", "http_request",
-            "http_request_post", "azure_digital_twins_query_request", "ai_embeddings", "ai_chat_completion", "ai_embed_text",
-            "ai_chat_completion_prompt":
-            error(
-                .unsupportedPlugin, "plugin `\(name.text)` runs other languages or calls services, which a detection engine does not do",
-                name.range)
-            return unknownRelation(op.range)
         default:
             if let activity = bindActivity(name, args, input, scope, op) { return activity }
-            if let reason = BindingSession.refusedPlugins[name.text] {
+            if let reason = Language.element(.plugin, name.text)?.refusal {
                 error(.unsupportedPlugin, "plugin `\(name.text)` is not supported: \(reason)", name.range)
             } else {
-                unknown(.unsupportedPlugin, "plugin", name.text, name.range, among: BindingSession.plugins)
+                unknown(.unsupportedPlugin, "plugin", name.text, name.range, among: Language.plugins.map(\.name))
             }
             return unknownRelation(op.range)
         }

@@ -5,14 +5,7 @@ extension Parser {
     typealias Body = (kind: OperatorKind, parameters: [OperatorParameter])
 
     /// Operators by the names that follow a bar, today's and older spellings.
-    static let operatorNames: Set<String> = [
-        "where", "filter", "extend", "project", "project-away", "project-keep", "project-rename", "project-reorder", "project-by-names",
-        "take", "limit", "top", "sort", "order", "distinct", "count", "summarize", "join", "lookup", "union", "mv-expand", "mvexpand",
-        "mv-apply", "mvapply", "parse", "parse-where", "parse-kv", "print", "range", "datatable", "externaldata", "serialize", "evaluate",
-        "invoke", "as", "getschema", "sample", "sample-distinct", "consume", "render", "make-series", "partition", "fork", "facet",
-        "top-nested", "top-hitters", "search", "find", "reduce", "scan", "make-graph", "graph-match", "graph-shortest-paths",
-        "graph-to-table", "graph-mark-components", "graph-where-nodes", "graph-where-edges", "assert-schema", "macro-expand",
-    ]
+    static let operatorNames = Language.names(Language.operators)
 
     /// Words of other languages, and what KQL says instead.
     private static let foreignOperators: [String: String] = [

@@ -94,6 +94,8 @@ public struct FunctionRegistry: FunctionCatalog {
 
     private let byName: [String: ScalarFunction]
     private let refused: [String: String]
+    /// Functions of the language, computed or not.
+    private let known = Set(FunctionNames.scalar)
     /// Every scalar function, by canonical name.
     public let functions: [ScalarFunction]
     public let names: [String]
@@ -129,8 +131,11 @@ public struct FunctionRegistry: FunctionCatalog {
         if let reason = refused[name] { return reason }
         if let reason = AggregateRegistry.refusal(name) { return reason }
         for (prefix, reason) in Functions.refusedPrefixes where name.hasPrefix(prefix) { return reason }
-        return nil
+        return known.contains(name) ? "it is not supported yet" : nil
     }
+
+    /// Functions that are refused with a reason of their own.
+    var refusedNames: [String] { refused.keys.filter { byName[$0] == nil && FunctionNames.scalar.contains($0) } }
 
     /// The entry of a function, by name or alias: signature, documentation.
     public func function(_ name: String) -> ScalarFunction? { byName[name] }

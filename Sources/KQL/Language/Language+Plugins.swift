@@ -1,0 +1,121 @@
+private func plugin(
+    _ name: String, _ syntax: String, _ summary: String, _ example: String = "", support: LanguageElement.Support = .supported,
+    notes: String = ""
+) -> LanguageElement {
+    LanguageElement(.plugin, name, "evaluate " + syntax, summary, example, support: support, notes: notes)
+}
+
+private let outside = LanguageElement.Support.refused(
+    code: "VK0201", reason: "it runs other languages or calls services, which a detection engine does not do")
+private func refused(_ name: String, _ summary: String, _ reason: String) -> LanguageElement {
+    plugin(
+        name, "\(name)(...)", summary, "print x = 1, t = now() | evaluate \(name)(x, t)", support: .refused(code: "VK0201", reason: reason))
+}
+
+private func away(_ name: String, _ summary: String) -> LanguageElement {
+    plugin(name, "\(name)(...)", summary, "print x = 1 | evaluate \(name)('a')", support: outside)
+}
+
+extension Language {
+    /// Plugins of `evaluate`.
+    static let plugins: [LanguageElement] = [
+        plugin(
+            "bag_unpack",
+            "bag_unpack(column [, prefix] [, columnsConflict='error|replace_source|keep_source'] [, ignoredProperties]) [: (column: type, ...)]",
+            "Turns the properties of a bag into columns.",
+            "datatable(d: dynamic)[dynamic({'a': 1, 'b': 'x'})] | evaluate bag_unpack(d) : (a: long, b: string)",
+            notes: "rules must declare the columns; hunts look at the data"),
+        plugin(
+            "pivot", "pivot(column [, aggregate] [, group, ...]) [: (column: type, ...)]", "Turns the values of a column into columns.",
+            "datatable(u: string, r: string)['a', 'ok', 'a', 'bad'] | evaluate pivot(r, count(), u) : (u: string, ok: long, bad: long)",
+            notes: "rules must declare the columns; hunts look at the data"),
+        plugin("narrow", "narrow()", "Turns every cell into a row.", "print a = 1, b = 'x' | evaluate narrow()"),
+        plugin(
+            "ipv4_lookup", "ipv4_lookup(table, source_key, table_key [, key, ...] [, return_unmatched])",
+            "Finds the network that an IPv4 address lies in.",
+            "print ip = '10.1.2.3' | evaluate ipv4_lookup((datatable(net: string)['10.0.0.0/8']), ip, net)"),
+        plugin(
+            "ipv6_lookup", "ipv6_lookup(table, source_key, table_key [, key, ...] [, return_unmatched])",
+            "Finds the network that an IPv6 address lies in.",
+            "print ip = '2001:db8::1' | evaluate ipv6_lookup((datatable(net: string)['2001:db8::/32']), ip, net)"),
+        plugin(
+            "rolling_percentile", "rolling_percentile(column, percentile, axis, bin_size, bins [, group, ...])",
+            "Percentiles over a moving window.",
+            "range x from 1 to 5 step 1 | evaluate rolling_percentile(x, 50, x, 1, 3)"),
+        plugin(
+            "geo_line_lookup", "geo_line_lookup(table, line, longitude, latitude, radius [, return_unmatched] [, ...])",
+            "Finds the lines that a point lies near.",
+            "print lon = 1.0, lat = 1.0 | evaluate geo_line_lookup((print line = dynamic({'type': 'LineString', 'coordinates': [[0, 1], [2, 1]]})), line, lon, lat, 100)"
+        ),
+        plugin(
+            "geo_polygon_lookup", "geo_polygon_lookup(table, polygon, longitude, latitude [, return_unmatched] [, ...])",
+            "Finds the polygons that a point lies in.",
+            "print lon = 1.0, lat = 1.0 | evaluate geo_polygon_lookup((print area = dynamic({'type': 'Polygon', 'coordinates': [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]})), area, lon, lat)"
+        ),
+        plugin(
+            "autocluster", "autocluster([size_weight] [, weight_column | '~'] [, seeds | '~'] [, wildcard, ...])",
+            "Common patterns of discrete columns that together cover the rows.",
+            "datatable(a: string, b: string)['x', 'p', 'x', 'q', 'y', 'p'] | evaluate autocluster()", notes: "the choice of patterns is ours"),
+        plugin(
+            "basket", "basket([threshold] [, weight_column | '~'] [, max_dimensions | '~'] [, wildcard | '~'] [, ...])",
+            "All frequent patterns of discrete columns.",
+            "datatable(a: string, b: string)['x', 'p', 'x', 'q', 'y', 'p'] | evaluate basket(0.5)"),
+        plugin(
+            "diffpatterns", "diffpatterns(split_column, value_a, value_b [, weight_column | '~'] [, threshold | '~'] [, max_dimensions | '~'] [, ...])",
+            "Patterns in which two sets of rows differ.",
+            "datatable(s: string, a: string)['A', 'x', 'A', 'x', 'B', 'y', 'B', 'y'] | evaluate diffpatterns(s, 'A', 'B')",
+            notes: "the choice of patterns is ours"),
+        plugin(
+            "sequence_detect", "sequence_detect(time, max_step, max_span, name=condition, ... [, dimension, ...])",
+            "Occurrences of a sequence of conditions.",
+            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate sequence_detect(t, 2d, 3d, first=(k == 'x'), second=(k == 'x'), u)"),
+        plugin(
+            "funnel_sequence_completion", "funnel_sequence_completion(id, time, start, end, step, state, sequence, windows)",
+            "How many complete the steps of a sequence in time.",
+            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate funnel_sequence_completion(u, t, datetime(2026-03-01), datetime(2026-03-03), 2d, k, dynamic(['x', 'y']), dynamic([1d]))"),
+        plugin(
+            "activity_counts_metrics", "activity_counts_metrics(id, time, start, end, step [, dimension, ...])",
+            "Counts, distinct counts and new values of each period.",
+            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate activity_counts_metrics(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d)"),
+        plugin(
+            "activity_engagement", "activity_engagement(id, time [, start, end], inner, outer [, dimension, ...])",
+            "Activity of an inner against an outer window.",
+            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate activity_engagement(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d, 2d)"),
+        plugin(
+            "activity_metrics", "activity_metrics(id, time [, start, end], window [, dimension, ...])", "Retention and churn by period.",
+            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate activity_metrics(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d)"),
+        plugin(
+            "active_users_count", "active_users_count(id, time, start, end, look_back, period, periods, bin [, dimension, ...])",
+            "Values that were active in several periods.",
+            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate active_users_count(u, t, datetime(2026-03-01), datetime(2026-03-03), 2d, 1d, 2, 1d)"),
+        plugin(
+            "new_activity_metrics", "new_activity_metrics(id, time, start, end, window [, cohort] [, dimension, ...] [, look_back])",
+            "Retention and churn of new values.",
+            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate new_activity_metrics(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d)"),
+        plugin(
+            "session_count", "session_count(id, time, start, end, bin, look_back [, dimension, ...])", "Counts of sessions over a timeline.",
+            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate session_count(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d, 1h)"),
+        plugin(
+            "sliding_window_counts", "sliding_window_counts(id, time, start, end, window, step [, dimension, ...])",
+            "Counts and distinct counts over a sliding window.",
+            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate sliding_window_counts(u, t, datetime(2026-03-01), datetime(2026-03-03), 2d, 1d)"),
+        refused("preview", "The first rows, and their number.", "it gives two tables, which only the end of a hunt can"),
+        refused("funnel_sequence", "What happens before and after a sequence.", "it gives three tables; funnel_sequence_completion gives one"),
+        refused("diffpatterns_text", "Patterns of texts in which two sets of rows differ.", "its method is not published"),
+        refused(
+            "dcount_intersect", "Sizes of intersections of hll sketches.",
+            "sets cannot be intersected by their sketches here; use join kind=inner over distinct values"),
+        refused("schema_merge", "Merges schemas.", "there are no schemas to merge; union them by name"),
+        refused("infer_storage_schema", "The schema of stored files.", "files are read by --data, which infers their schema"),
+        refused(
+            "infer_storage_schema_with_suggestions", "The schema of stored files, with advice.", "files are read by --data, which infers their schema"),
+        away("python", "Runs a Python program."), away("r", "Runs an R program."), away("sql_request", "Queries an SQL server."),
+        away("mysql_request", "Queries a MySQL server."),
+        away("postgresql_request", "Queries a PostgreSQL server."), away("cosmosdb_sql_request", "Queries Cosmos DB."),
+        away("http_request", "Calls a web address."),
+        away("http_request_post", "Posts to a web address."), away("azure_digital_twins_query_request", "Queries Digital Twins."),
+        away("ai_embeddings", "Calls a language model."),
+        away("ai_embed_text", "Calls a language model."), away("ai_chat_completion", "Calls a language model."),
+        away("ai_chat_completion_prompt", "Calls a language model."),
+    ]
+}
