@@ -68,6 +68,18 @@ enum ChartScale {
         return suffix.isEmpty ? text : "\(text) \(suffix)"
     }
 
+    /// A value beside its bar: whole numbers in full, `12,345`.
+    static func figure(_ v: Double) -> String {
+        guard v == v.rounded(), abs(v) < 1e12 else { return label(v) }
+        let digits = Array(String(Int64(abs(v))))
+        var out = v < 0 ? "-" : ""
+        for (i, c) in digits.enumerated() {
+            if i > 0, (digits.count - i) % 3 == 0 { out += "," }
+            out.append(c)
+        }
+        return out
+    }
+
     /// Fixed digits behind the point, trailing zeros left out.
     static func fixed(_ v: Double, _ digits: Int) -> String {
         var scale = 1.0

@@ -72,7 +72,7 @@ public struct TerminalChart {
         guard total > 0 else { return [] }
         let names = chart.categories.map { cut($0.isEmpty ? "(empty)" : $0, max(8, width / 3)) }
         let nameWidth = names.map(\.count).max() ?? 0
-        let figures = values.map { "\(ChartScale.fixed(100 * $0 / total, 1)) %  \(ChartScale.label($0))" }
+        let figures = values.map { "\(ChartScale.fixed(100 * $0 / total, 1)) %  \(ChartScale.figure($0))" }
         let room = max(4, width - nameWidth - (figures.map(\.count).max() ?? 0) - 3)
         let most = values.max() ?? 1
         return values.indices.map { i in
@@ -84,7 +84,7 @@ public struct TerminalChart {
         let names = chart.categories.map { cut($0.isEmpty ? "(empty)" : $0, max(8, width / 3)) }
         let nameWidth = names.map(\.count).max() ?? 0
         let range = chart.yRange
-        let figureWidth = 8
+        let figureWidth = chart.series.flatMap { $0.points.map { ChartScale.figure($0.y).count } }.max().map { max(8, $0 + 1) } ?? 8
         let room = Double(max(4, width - nameWidth - figureWidth - 2))
         let span = range.upperBound - range.lowerBound
         func length(_ v: Double) -> Double {
@@ -104,7 +104,7 @@ public struct TerminalChart {
                     drawn = max(drawn, end)
                     total += p.to - p.from
                 }
-                lines.append("\(left(names[i], nameWidth)) \(text) \(ChartScale.label(total))")
+                lines.append("\(left(names[i], nameWidth)) \(text) \(ChartScale.figure(total))")
             }
             return lines
         }
@@ -113,7 +113,7 @@ public struct TerminalChart {
             for (s, series) in chart.series.enumerated() {
                 for p in series.points where Int(p.x) == i {
                     let label = isFirst ? left(names[i], nameWidth) : String(repeating: " ", count: nameWidth)
-                    lines.append("\(label) \(p.y < 0 ? "-" : "")\(paint(bar(length(p.y)), s)) \(ChartScale.label(p.y))")
+                    lines.append("\(label) \(p.y < 0 ? "-" : "")\(paint(bar(length(p.y)), s)) \(ChartScale.figure(p.y))")
                     isFirst = false
                 }
             }
@@ -199,6 +199,10 @@ public struct TerminalChart {
         let range = chart.yRange
         let xs = chart.xRange
         let shown = chart.series
+        // The least distance of two points: the room of the last.
+        let step =
+            shown.flatMap { s in zip(s.points.dropFirst(), s.points).map { $0.x - $1.x } }.filter { $0 > 0 }.min()
+            ?? xs.upperBound - xs.lowerBound
         let rows = max(2, min(height, (height + shown.count) / max(1, shown.count)))
         let marks = chart.isLogarithmic ? ChartScale.powers(range) : ChartScale.numbers(range, count: max(1, rows / 3))
         let margin = (marks.map(\.label.count).max() ?? 1) + 2
@@ -206,7 +210,7 @@ public struct TerminalChart {
         var lines: [String] = []
         for (s, series) in shown.enumerated() {
             if shown.count > 1 || series.name != chart.yTitle { lines.append(paint(cut(series.name.isEmpty ? "(empty)" : series.name, width), s)) }
-            let heights = spread(series, xs, room)
+            let heights = spread(series, xs, step, room)
             for row in 0..<rows {
                 let low = Double(rows - 1 - row)
                 var text = ""
@@ -224,17 +228,17 @@ public struct TerminalChart {
             let flags = heights.map { $0?.isAnomaly == true ? "▲" : " " }.joined()
             if flags.contains("▲") { lines.append(String(repeating: " ", count: margin) + flags) }
         }
-        return lines + scale(chart, xs, margin, room)
+        return lines + scale(chart, xs, step, margin, room)
     }
 
     /// The greatest value of each column of characters; points that stand apart fill the columns up to the next.
-    private func spread(_ series: Chart.Series, _ xs: ClosedRange<Double>, _ room: Int) -> [(value: Double, isAnomaly: Bool)?] {
+    private func spread(_ series: Chart.Series, _ xs: ClosedRange<Double>, _ step: Double, _ room: Int) -> [(value: Double, isAnomaly: Bool)?] {
         var out: [(value: Double, isAnomaly: Bool)?] = Array(repeating: nil, count: room)
         let span = xs.upperBound - xs.lowerBound
         guard !series.points.isEmpty, span > 0 else { return out }
         let gap = zip(series.points.dropFirst(), series.points).map { $0.x - $1.x }.filter { $0 > 0 }.min() ?? span
         // The last point has room too.
-        let scale = Double(room) / (span + gap)
+        let scale = Double(room) / (span + step)
         for p in series.points {
             let first = Int((p.x - xs.lowerBound) * scale)
             let last = max(first, Int((p.x - xs.lowerBound + gap) * scale) - 1)
@@ -250,14 +254,14 @@ public struct TerminalChart {
     }
 
     /// The line below with its marks.
-    private func scale(_ chart: Chart, _ xs: ClosedRange<Double>, _ margin: Int, _ room: Int) -> [String] {
+    private func scale(_ chart: Chart, _ xs: ClosedRange<Double>, _ step: Double, _ margin: Int, _ room: Int) -> [String] {
         let count = max(1, room / 16)
         let marks = chart.axis == .time ? ChartScale.times(xs, count: count) : ChartScale.numbers(xs, count: count)
         var line = Array(repeating: "─", count: room)
         var text = Array(repeating: Character(" "), count: room)
         var free = 0
         for m in marks {
-            let at = Int((m.value - xs.lowerBound) / (xs.upperBound - xs.lowerBound) * Double(room - 1))
+            let at = Int((m.value - xs.lowerBound) / (xs.upperBound - xs.lowerBound + step) * Double(step > 0 ? room : room - 1))
             guard at >= free, at >= 0, at < room else { continue }
             line[at] = "┬"
             let label = Array(m.label)
@@ -296,7 +300,7 @@ public struct TerminalChart {
             }
             lines.append(axis(row, height, marks, chart, range, margin) + text.joined())
         }
-        return lines + scale(chart, xs, margin, room)
+        return lines + scale(chart, xs, 0, margin, room)
     }
 }
 

@@ -7,7 +7,7 @@ import KQL
 import Synchronization
 
 /// A switch that other threads look at.
-final class Flag: Sendable {
+final class Switch: Sendable {
     private let value = Atomic<Bool>(false)
     var isSet: Bool { value.load(ordering: .relaxed) }
     func set() { value.store(true, ordering: .relaxed) }
@@ -123,7 +123,7 @@ final class HuntResult {
         let printer = ResultPrinter(format: .table, columns: columns[0], write: { [unowned self] in try write(Array($0.utf8)) })
         var builders = columns[0].map { ColumnBuilder($0.type) }
         for row in kept { for (i, v) in row.enumerated() { builders[i].append(v) } }
-        try printer.add(Batch(columns: builders.map { $0.finish() }, count: kept.count))
+        try printer.add(Batch(columns: builders.indices.map { builders[$0].finish() }, count: kept.count))
         try printer.finish()
     }
 }

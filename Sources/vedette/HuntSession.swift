@@ -4,6 +4,7 @@ import Columnar
 import Detection
 import Evaluation
 import Glibc
+import Ingest
 import KQL
 import Matcher
 import Pipeline
@@ -62,7 +63,7 @@ final class HuntSession {
             now = t
         }
         var context = EvaluationContext(now: now, seed: 0, limits: limits)
-        let endsAtFirst = Flag()
+        let endsAtFirst = Switch()
         // One clock for all that the query needs, plugins that look at the data first included.
         context.watch = QueryWatch(context.limits) { Interrupt.wantsEnd || (endsAtFirst.isSet && Interrupt.wantsPartial) }
         let bound = binder(context).bind(SyntaxTree.parse(text))

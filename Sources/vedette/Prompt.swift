@@ -4,6 +4,7 @@ import Columnar
 import Glibc
 import KQL
 import Service
+import Tables
 
 /// The prompt of `vedette hunt` without a query: editing, history, completion, one query after the other.
 final class Prompt {

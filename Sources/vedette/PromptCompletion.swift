@@ -1,5 +1,7 @@
 import Evaluation
 import KQL
+import Rules
+import Service
 import Synchronization
 import Tables
 

@@ -99,7 +99,9 @@ extension Language {
             "sliding_window_counts", "sliding_window_counts(id, time, start, end, window, step [, dimension, ...])",
             "Counts and distinct counts over a sliding window.",
             "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate sliding_window_counts(u, t, datetime(2026-03-01), datetime(2026-03-03), 2d, 1d)"),
-        refused("preview", "The first rows, and their number.", "it gives two tables, which only the end of a hunt can"),
+        plugin(
+            "preview", "preview(rows)", "The first rows, and their number.", "range x from 1 to 5 step 1 | evaluate preview(2)",
+            notes: "gives two results: at the end of hunts only"),
         refused("funnel_sequence", "What happens before and after a sequence.", "it gives three tables; funnel_sequence_completion gives one"),
         refused("diffpatterns_text", "Patterns of texts in which two sets of rows differ.", "its method is not published"),
         refused(
