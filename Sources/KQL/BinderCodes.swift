@@ -61,6 +61,7 @@ enum BinderCode: String, CaseIterable {
     case openColumn = "VK0180"
     case fuzzyBranch = "VK0181"
     case blindTable = "VK0182"
+    case optionIgnored = "VK0183"
     // Not supported
     case unsupportedOperator = "VK0200"
     case unsupportedPlugin = "VK0201"

@@ -35,6 +35,8 @@ struct Hunt: ParsableCommand {
     var at: String?
     @Option(help: "table, json (Kusto REST v1), jsonl or csv.")
     var format: Format = .table
+    @Flag(help: "Also warn of what is slow or probably not meant so.")
+    var lint = false
     @OptionGroup(title: "Content") var content: ContentOptions
     @OptionGroup(title: "Limits") var limits: LimitOptions
 
@@ -96,6 +98,7 @@ struct Hunt: ParsableCommand {
         let errors = bound.diagnostics.filter { $0.severity == .error }
         for d in store.shown(bound.diagnostics) where d.severity != .note { Terminal.err(renderer.render(d, content: store)) }
         guard let plan = bound.plan, errors.isEmpty else { throw ExitStatus.invalid }
+        if lint { for d in Lints.findings(plan, use: .hunt) { Terminal.err(renderer.render(d, content: store)) } }
         if inputs.isEmpty, readsTables(plan) { throw fail("the query reads a table: name its data with --data PATH", ExitStatus.usage) }
 
         let bar = ProgressBar(total: Int(inputs.reduce(0) { $0 + $1.file.size }))
