@@ -4,7 +4,7 @@ import Columnar
 
 extension BindingSession {
     /// The columns that arguments name; nil after reporting.
-    private func columnArguments(_ args: ArraySlice<Expr>, _ plugin: Name, _ scope: Scope) -> [BoundColumn]? {
+    func columnArguments(_ args: ArraySlice<Expr>, _ plugin: Name, _ scope: Scope) -> [BoundColumn]? {
         var out: [BoundColumn] = []
         for a in args {
             guard let c = referencedColumn(a, scope) else {

@@ -14,12 +14,19 @@ extension BindingSession {
         case "ipv4_lookup", "ipv6_lookup": return bindIPLookup(name, args, input, scope, op)
         case "narrow": return bindNarrow(name, args, input, op)
         case "rolling_percentile": return bindRollingPercentile(name, args, input, scope, op)
+        case "autocluster", "basket", "diffpatterns": return bindPatterns(name, args, input, scope, op)
+        case "sequence_detect": return bindSequence(name, args, input, scope, op)
+        case "funnel_sequence_completion": return bindFunnelCompletion(name, args, input, scope, op)
         case "geo_line_lookup", "geo_polygon_lookup": return bindGeoLookup(name, args, input, scope, op)
         default:
-            if let reason = Language.element(.plugin, name.text)?.refusal {
+            if let activity = bindActivity(name, args, input, scope, op) { return activity }
+            let reason =
+                name.text == "preview"
+                ? "it gives two tables, which only the end of a hunt can" : Language.element(.plugin, name.text)?.refusal
+            if let reason {
                 error(.unsupportedPlugin, "plugin `\(name.text)` is not supported: \(reason)", name.range)
             } else {
-                unknown(.unsupportedPlugin, "plugin", name.text, name.range, among: Language.plugins.map(\.name))
+                unknown(.unsupportedPlugin, "plugin", name.text, name.range, among: Language.plugins.filter(\.isSupported).map(\.name))
             }
             return unknownRelation(op.range)
         }
@@ -243,18 +250,34 @@ extension BindingSession {
             error(.joinKeyTypes, "`\(name.text)` needs string keys", op.range, mend: "convert them with tostring()")
             return unknownRelation(op.range)
         }
-        if positional.count > 3 {
-            error(.unsupportedOption, "further keys of `\(name.text)` are not supported yet", positional[3].range)
-            return unknownRelation(op.range)
-        }
         if input.isUnknown { return input }
-        // Arguments: the key over the first input, the key over the second.
+        // Arguments: the key over the first input, the key over the second; then in turn the further keys over each.
+        var arguments = [source, key]
+        var shared: Set<ColumnID> = []
+        for a in positional.dropFirst(3) {
+            guard let mine = columnArguments([a], name, scope)?.first, let left = reference(mine, a.range) else {
+                return unknownRelation(op.range)
+            }
+            guard let theirs = table.columns.first(where: { $0.name == mine.name }) else {
+                unknown(.unknownColumn, "column of the table", mine.name, a.range, among: table.columns.map(\.name))
+                return unknownRelation(op.range)
+            }
+            guard let type = TypeRules.common([mine.type, theirs.type]), type != .dynamic else {
+                error(
+                    .joinKeyTypes, "`\(mine.name)` is a \(mine.type.rawValue) here and a \(theirs.type.rawValue) in the table", a.range,
+                    mend: "convert one of them")
+                return unknownRelation(op.range)
+            }
+            arguments += [convert(left, to: type), convert(BoundExpr(.column(theirs.id), theirs.type, a.range), to: type)]
+            shared.insert(theirs.id)
+        }
+        // A further key has one value on both sides, so it is given once, as `lookup` does.
         return Relation(
             plan: Plan(
                 .custom(
-                    name: name.text, inputs: [input.plan, table.plan], arguments: [source, key],
+                    name: name.text, inputs: [input.plan, table.plan], arguments: arguments,
                     options: ["return_unmatched": .bool(unmatched)]),
-                columns: joined(input.columns, table.columns), range: op.range))
+                columns: joined(input.columns, table.columns.filter { !shared.contains($0.id) }), range: op.range))
     }
 
     private func bindNarrow(_ name: Name, _ args: [Expr], _ input: Relation, _ op: Operator) -> Relation {

@@ -18,6 +18,8 @@ extension BindingSession {
             switch last.kind {
             case .fork(let branches): return bindFork(branches, q, last, env)
             case .facet(let columns, let with): return bindFacet(columns, with, q, last, env)
+            case .evaluate(let call, _):
+                if case .call(let plugin, let args) = call.kind, plugin.text == "preview" { return bindPreview(args, q, last, env) }
             case .graphToTable(let tables) where tables.count > 1: return bindGraphTables(tables, q, last, &env)
             case .alias(let name):
                 guard let r = bindTabular(e, env) else { return nil }
@@ -85,6 +87,25 @@ extension BindingSession {
             }
         }
         return failed ? nil : out
+    }
+
+    /// `evaluate preview(n)`: some rows, then the number of all.
+    private func bindPreview(_ args: [Expr], _ q: Query, _ op: Operator, _ env: Environment?) -> [QueryResult]? {
+        guard let (shared, input) = shared(before: op, q, env) else { return nil }
+        guard args.count == 1, let n = bind(args[0], Scope(env)), n.type.isInteger else {
+            error(.argumentCount, "`preview` takes a number of rows", op.range)
+            return nil
+        }
+        let rows = reference(shared, input, op.range)
+        let all = reference(shared, input, op.range)
+        let count = column("Count", .long)
+        let aggregate = BoundAggregate(name: "count", arguments: [], outputs: [count])
+        return [
+            QueryResult(name: nil, relation: Relation(plan: Plan(.take(rows.plan, n), columns: rows.columns, range: op.range))),
+            QueryResult(
+                name: nil,
+                relation: Relation(plan: Plan(.summarize(all.plan, keys: [], aggregates: [aggregate]), columns: [count], range: op.range))),
+        ]
     }
 
     /// The table of `with` first, then the values of each column with their counts.

@@ -62,7 +62,9 @@ extension BindingSession {
             return env
         case .set(let name, _):
             if BindingSession.answeringOptions.contains(name.text.lowercased()) {
-                error(.unsupportedOption, "the option `\(name.text)` changes what a query gives and is not supported", name.range, mend: "leave it out")
+                error(
+                    .unsupportedOption, "the option `\(name.text)` changes what a query gives and is not supported", name.range,
+                    mend: "leave it out")
             } else {
                 warning(.optionIgnored, "`set \(name.text)` is an option of Kusto's service and has no effect here", name.range)
             }

@@ -190,16 +190,23 @@ extension Parser {
         return columns.first
     }
 
-    private static let mvSettings: Set<String> = ["bagexpansion", "kind", "with_itemindex", "id"]
+    /// Settings before the columns; a column may have the name of one (`mv-expand kind = f(x)`).
+    private mutating func mvSettings() -> [OperatorParameter] {
+        var allowed: Set<String> = ["with_itemindex"]
+        if ["bag", "array"].contains(word(2)) { allowed.formUnion(["bagexpansion", "kind"]) }
+        let first = parameters(allowed)
+        if first.isEmpty { return first }
+        return first + mvSettings()
+    }
 
     private mutating func mvExpand() -> Body {
-        let p = parameters(Parser.mvSettings)
+        let p = mvSettings()
         let items = mvItems()
         return (.mvExpand(items, limit: eat("limit") ? expression() : nil), p)
     }
 
     private mutating func mvApply() -> Body {
-        let p = parameters(Parser.mvSettings)
+        let p = mvSettings()
         let items = mvItems()
         let limit: Expr? = eat("limit") ? expression() : nil
         if at("id"), token(1).kind == .typedLiteral {

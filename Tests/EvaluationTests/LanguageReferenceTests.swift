@@ -100,8 +100,10 @@ struct LanguageReferenceTests {
         for query in [
             "print x = 1 | join hint.strategy=shuffle hint.shufflekey=x kind=inner (print x = 1) on x",
             "print x = 1 | summarize hint.strategy=shuffle hint.num_partitions=8 count() by x",
-            "print x = 1 | lookup hint.remote=local (print x = 1) on x", "union hint.concurrency=2 hint.spread=1 (print x = 1), (print x = 2)",
-            "print x = 1 | partition hint.strategy=native hint.concurrency=2 by x (count)", "print x = 1 | distinct hint.strategy=shuffle x",
+            "print x = 1 | lookup hint.remote=local (print x = 1) on x",
+            "union hint.concurrency=2 hint.spread=1 (print x = 1), (print x = 2)",
+            "print x = 1 | partition hint.strategy=native hint.concurrency=2 by x (count)",
+            "print x = 1 | distinct hint.strategy=shuffle x",
             "print x = 1 | evaluate hint.distribution=per_node narrow()", "print x = 1 | as hint.materialized=true T | where x in (T)",
             "print x = 1 | top hint.pass_filters=x 1 by x",
         ] {

@@ -75,7 +75,7 @@ import Testing
         ("T | count; U | count", "VK0171", "U | count", ""),
         // Not supported
         ("print a = 1 | print b = 2", "VK0026", "print", ""),
-        ("T | evaluate autocluster()", "VK0201", "autocluster", ""),
+        ("T | evaluate diffpatterns_text(a)", "VK0201", "diffpatterns_text", ""),
         ("print geo_info_from_ip_address('1.2.3.4')", "VK0202", "geo_info_from_ip_address", ""),
         ("_GetWatchlist('vips') | take 1", "VK0210", "'vips'", "watchlists"),
         ("_Im_Dns(starttime=ago(1d)) | take 1", "VK0204", "_Im_Dns", ""),

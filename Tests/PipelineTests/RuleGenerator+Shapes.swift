@@ -57,6 +57,33 @@ extension RuleGenerator {
         return filtered(out)
     }
 
+    /// A plugin of `evaluate` behind rows.
+    mutating func plugin() -> QueryPiece {
+        var q = rows()
+        guard let key = stringKey(q, &g), let time = q.of(.datetime).randomElement(using: &g) else { return distinct(q) }
+        let u = scale.suffix
+        switch g.below(4) {
+        case 0:
+            let conditions = (predicate(q, depth: 0), predicate(q, depth: 0))
+            q.text +=
+                "\n| evaluate sequence_detect(\(time.name), 3\(u), 5\(u), e1 = (\(conditions.0)), e2 = (\(conditions.1)), \(key.name))"
+            q.columns = [
+                key, QueryColumn(name: "e1_\(time.name)", type: .datetime, words: []),
+                QueryColumn(name: "e2_\(time.name)", type: .datetime, words: []),
+            ]
+        case 1:
+            q.text += "\n| evaluate activity_metrics(\(key.name), \(time.name), 2\(u))"
+            q.columns = [time, QueryColumn(name: "dcount_values", type: .long, words: ["1", "2"])]
+        case 2:
+            q.text += "\n| evaluate sliding_window_counts(\(key.name), \(time.name), ago(6\(u)), now(), 3\(u), 1\(u))"
+            q.columns = [time, QueryColumn(name: "Count", type: .long, words: ["1", "5"])]
+        default:
+            q.text += "\n| project \(key.name) | evaluate basket(\(g.pick(["0.05", "0.3"])))"
+            q.columns = [key, QueryColumn(name: "Count", type: .long, words: ["1", "5"])]
+        }
+        return g.chance(40) ? filtered(q) : q
+    }
+
     mutating func united(_ period: Int) -> QueryPiece {
         var branches: [QueryPiece] = []
         let shape: [ScalarType] = [.string, g.pick([.string, .long]), .datetime]

@@ -78,11 +78,12 @@ struct RuleGenerator {
     // MARK: Queries
 
     mutating func query(period: Int) -> QueryPiece {
-        switch g.below(22) {
+        switch g.below(23) {
         case 18: return summary(rows(), period: period)
         case 19: return groupedBaseline(period)
         case 20: return groupedJoin(period)
         case 21: return groupedUnion(period)
+        case 22: return plugin()
         case 15: return literalList()
         case 16: return expandedBody()
         case 17: return function(period)

@@ -20,10 +20,13 @@ extension Execution {
         case "bag_unpack": return try bagUnpack(plan, input, arguments, options, environment, emit)
         case "pivot": return try pivot(plan, input, arguments, options, environment, emit)
         case "make-series": return try makeSeries(plan, input, arguments, options, environment, emit)
+        case "patterns": return try patterns(plan, input, arguments, options, environment, emit)
+        case "sequence_detect": return try sequences(plan, input, arguments, options, environment, emit)
+        case "funnel_completion": return try funnelCompletion(plan, input, arguments, options, environment, emit)
         case "narrow": return try narrow(plan, input, environment, emit)
         case "parse-kv": return try parseKeyValues(plan, input, arguments, options, environment, emit)
         case "ipv4_lookup", "ipv6_lookup":
-            guard inputs.count == 2, arguments.count == 2 else {
+            guard inputs.count == 2, arguments.count >= 2, arguments.count.isMultiple(of: 2) else {
                 throw EvaluationError("\(name) needs a table and two keys", at: plan.range)
             }
             return try addressLookup(plan, name, input, inputs[1], arguments, options, environment, emit)

@@ -133,7 +133,7 @@ extension Execution {
 
     // MARK: ipv4_lookup, ipv6_lookup
 
-    /// Joins each row with the networks of the table that hold its address, the longest prefix first.
+    /// Joins each row with the networks of the table that hold its address, the longest prefix first. Further keys must be equal.
     func addressLookup(
         _ plan: Plan, _ name: String, _ input: Plan, _ table: Plan, _ arguments: [BoundExpr], _ settings: [String: Value],
         _ environment: Environment, _ emit: (Batch) throws -> Bool
@@ -142,7 +142,16 @@ extension Execution {
         let key = try compiled(arguments[1], of: plan, over: table.columns, side: 1)
         var keepsUnmatched = false
         if case .bool(let b)? = settings["return_unmatched"] { keepsUnmatched = b }
+        var further: [(left: CompiledExpression, right: CompiledExpression)] = []
+        for i in stride(from: 2, to: arguments.count - 1, by: 2) {
+            further.append(
+                (
+                    try compiled(arguments[i], of: plan, over: input.columns),
+                    try compiled(arguments[i + 1], of: plan, over: table.columns, side: 1)
+                ))
+        }
         let store = try self.store(table, Environment(), by: name)
+        var theirs: [[Value]] = Array(repeating: [], count: further.count)
         var networks: [IPNetwork: [Int]] = [:]
         var lengths = Set<Int>()
         var start = 0
@@ -153,18 +162,24 @@ extension Execution {
                 networks[network, default: []].append(start + row)
                 lengths.insert(network.length)
             }
+            for (n, f) in further.enumerated() {
+                let values = try f.right.evaluate(b, context).materialized(rows: b.count)
+                for row in 0..<b.count { theirs[n].append(values.value(row)) }
+            }
             start += b.count
         }
         let longestFirst = lengths.sorted(by: >)
         return try run(input, environment) { batch in
             let texts = try source.evaluate(batch, context).materialized(rows: batch.count)
+            let mine = try further.map { try $0.left.evaluate(batch, context).materialized(rows: batch.count) }
             var left = ContiguousArray<Int32>()
             var right: [Int] = []
             for row in 0..<batch.count {
                 let before = right.count
                 if case .string(let s) = texts.value(row), let address = IPNetwork(s) {
                     for length in longestFirst where length <= address.length {
-                        for r in networks[address.shortened(to: length)] ?? [] {
+                        for r in networks[address.shortened(to: length)] ?? []
+                        where mine.indices.allSatisfy({ !theirs[$0][r].isNull && mine[$0].value(row) == theirs[$0][r] }) {
                             left.append(Int32(truncatingIfNeeded: row))
                             right.append(r)
                         }
