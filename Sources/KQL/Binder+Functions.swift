@@ -101,7 +101,8 @@ extension BindingSession {
 
     // MARK: Catalogue functions
 
-    func bindScalar(_ sig: ScalarSignature, _ name: Name, _ args: [Expr], _ range: SourceRange, _ scope: Scope) -> BoundExpr? {
+    func bindScalar(_ sig: ScalarSignature, _ name: Name, _ given: [Expr], _ range: SourceRange, _ scope: Scope) -> BoundExpr? {
+        guard let args = inOrder(given, sig, name) else { return nil }
         var bound: [BoundExpr] = []
         var types: Set<Int> = []
         var failed = false
@@ -128,6 +129,34 @@ extension BindingSession {
         }
         guard checkCount(name, bound.count, sig.parameters, sig.isVariadic) else { return nil }
         return finishCall(sig, name, bound, types, range)
+    }
+
+    /// The arguments in the order of the parameters, where some are given by name: `pow(base = 2, exponent = 3)`.
+    private func inOrder(_ args: [Expr], _ sig: ScalarSignature, _ name: Name) -> [Expr]? {
+        func isNamed(_ e: Expr) -> Bool { if case .named = e.kind { true } else { false } }
+        guard args.contains(where: isNamed) else { return args }
+        var places: [Int: Expr] = [:]
+        for (i, a) in args.enumerated() {
+            guard case .named(let names, let value) = a.kind, let n = names.first else {
+                places[i] = a
+                continue
+            }
+            guard names.count == 1, let at = sig.parameters.firstIndex(where: { $0.name == n.text }) else {
+                let known = sig.parameters.map { "`\($0.name)`" }.joined(separator: ", ")
+                error(.namedArgument, "`\(name.text)` has no parameter `\(n.text)`", n.range, mend: "it has \(known)")
+                return nil
+            }
+            guard places.updateValue(value, forKey: at) == nil else {
+                error(.namedArgument, "`\(n.text)` is given twice", n.range)
+                return nil
+            }
+        }
+        let ordered = (0..<places.count).compactMap { places[$0] }
+        guard ordered.count == places.count else {
+            error(.namedArgument, "an argument before the last is not given", name.range, mend: "give all arguments up to the last")
+            return nil
+        }
+        return ordered
     }
 
     private func checkCount(_ name: Name, _ n: Int, _ parameters: [SignatureParameter], _ variadic: Bool) -> Bool {

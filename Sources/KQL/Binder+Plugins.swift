@@ -20,10 +20,13 @@ extension BindingSession {
         case "geo_line_lookup", "geo_polygon_lookup": return bindGeoLookup(name, args, input, scope, op)
         default:
             if let activity = bindActivity(name, args, input, scope, op) { return activity }
-            if let reason = Language.element(.plugin, name.text)?.refusal {
+            let reason =
+                name.text == "preview"
+                ? "it gives two tables, which only the end of a hunt can" : Language.element(.plugin, name.text)?.refusal
+            if let reason {
                 error(.unsupportedPlugin, "plugin `\(name.text)` is not supported: \(reason)", name.range)
             } else {
-                unknown(.unsupportedPlugin, "plugin", name.text, name.range, among: Language.plugins.map(\.name))
+                unknown(.unsupportedPlugin, "plugin", name.text, name.range, among: Language.plugins.filter(\.isSupported).map(\.name))
             }
             return unknownRelation(op.range)
         }

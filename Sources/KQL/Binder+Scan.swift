@@ -67,6 +67,7 @@ extension BindingSession {
         stepRow.scan = state
         let inner = Scope(scope.env, row: stepRow)
         var arguments: [BoundExpr] = []
+        var replaced: Set<Int> = []
         var assigned: [Dynamic] = []
         var failed = false
         for (k, step) in clause.steps.enumerated() {
@@ -84,11 +85,14 @@ extension BindingSession {
             }
             arguments += values
             assigned.append(.array(positions.map { .long(Int64($0)) }))
+            replaced.formUnion(positions)
         }
         if failed { return unknownRelation(op.range) }
         var p = Projection()
         let none = constant(.null(.dynamic), op.range)
-        for c in input.columns { p.add(c, none) }
+        for (i, c) in input.columns.enumerated() {
+            p.add(replaced.contains(declared.count + i) ? column(c.name, c.type) : c, none)
+        }
         for d in declared { p.add(d.column, none) }
         if let e = op.parameter("with_match_id") {
             let name = parameterText(e)
@@ -155,7 +159,7 @@ extension BindingSession {
         return clause.steps.isEmpty ? nil : out
     }
 
-    /// Positions of the declared columns that a step assigns, with the values.
+    /// Positions of the columns that a step assigns, declared ones first, with the values.
     private func assignments(_ step: ScanStep, _ state: ScanScope, _ scope: Scope) -> ([Int], [BoundExpr])? {
         var positions: [Int] = []
         var values: [BoundExpr] = []
@@ -166,12 +170,10 @@ extension BindingSession {
                 failed = true
                 continue
             }
-            guard let at = state.declared.firstIndex(where: { $0.column.name == name.text }) else {
-                if state.columns.contains(where: { $0.name == name.text }) {
-                    error(.scanStep, "`\(name.text)` is a column of the input; only declared columns can be assigned", name.range)
-                } else {
-                    unknown(.unknownColumn, "declared column", name.text, name.range, among: state.declared.map(\.column.name))
-                }
+            // Behind the declared columns: those of the input, whose values in the output are replaced.
+            let columns = state.declared.map(\.column) + state.columns
+            guard let at = columns.firstIndex(where: { $0.name == name.text }) else {
+                unknown(.unknownColumn, "column", name.text, name.range, among: columns.map(\.name))
                 failed = true
                 continue
             }
@@ -180,7 +182,7 @@ extension BindingSession {
                 failed = true
                 continue
             }
-            guard let bound = bind(value, scope), let fitted = assign(bound, to: state.declared[at].column.type) else {
+            guard let bound = bind(value, scope), let fitted = assign(bound, to: columns[at].type) else {
                 failed = true
                 continue
             }

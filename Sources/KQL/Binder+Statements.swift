@@ -60,10 +60,22 @@ extension BindingSession {
         case .other(let keyword):
             error(.unsupportedStatement, "statement `\(keyword.text)` is not supported", s.range)
             return env
-        case .set, .expression:
+        case .set(let name, _):
+            if BindingSession.answeringOptions.contains(name.text.lowercased()) {
+                error(
+                    .unsupportedOption, "the option `\(name.text)` changes what a query gives and is not supported", name.range,
+                    mend: "leave it out")
+            } else {
+                warning(.optionIgnored, "`set \(name.text)` is an option of Kusto's service and has no effect here", name.range)
+            }
+            return env
+        case .expression:
             return env
         }
     }
+
+    /// Options of `set` that would give other rows.
+    private static let answeringOptions: Set<String> = ["query_now", "query_take_max_records"]
 
     private func declareParameter(_ p: Parameter, _ env: Environment?) -> Environment? {
         guard case .scalar(let type) = p.kind else {

@@ -61,7 +61,8 @@ enum BinderCode: String, CaseIterable {
     case openColumn = "VK0180"
     case fuzzyBranch = "VK0181"
     case blindTable = "VK0182"
-    case renderForm = "VK0183"
+    case optionIgnored = "VK0183"
+    case renderForm = "VK0184"
     // Not supported
     case unsupportedOperator = "VK0200"
     case unsupportedPlugin = "VK0201"

@@ -51,6 +51,8 @@ struct Hunt: ParsableCommand {
     var saveTable: String?
     @Option(help: ArgumentHelp("The folder of saved tables.", valueName: "dir"))
     var tables: String?
+    @Flag(help: "Also warn of what is slow or probably not meant so.")
+    var lint = false
     @OptionGroup(title: "Content") var content: ContentOptions
     @OptionGroup(title: "Limits") var limits: LimitOptions
 
@@ -87,7 +89,7 @@ struct Hunt: ParsableCommand {
         for s in saved { catalog.declare(s) }
         catalog = HuntTables.inferring(catalog, from: inputs, limits: IngestLimits())
         let session = HuntSession(
-            inputs: inputs, catalog: catalog, store: store, limits: limits.apply(), at: at, format: format, output: output, explain: explain,
+            inputs: inputs, catalog: catalog, store: store, limits: limits.apply(), at: at, format: format, output: output, explain: explain, lint: lint,
             saveTable: saveTable, tablesFolder: tables ?? Hunt.tablesFolder)
         guard let text else {
             try Prompt(session).run()

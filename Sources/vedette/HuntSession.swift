@@ -21,6 +21,7 @@ final class HuntSession {
     var format: Hunt.Format
     let output: String?
     let explain: Bool
+    let lint: Bool
     let saveTable: String?
     let tablesFolder: String
 
@@ -29,10 +30,11 @@ final class HuntSession {
 
     init(
         inputs: [HuntInput], catalog: WorkspaceCatalog, store: WorkspaceStore, limits: EvaluationLimits, at: String?, format: Hunt.Format,
-        output: String?, explain: Bool, saveTable: String?, tablesFolder: String
+        output: String?, explain: Bool, lint: Bool, saveTable: String?, tablesFolder: String
     ) {
         (self.inputs, self.catalog, self.store, self.limits, self.at) = (inputs, catalog, store, limits, at)
-        (self.format, self.output, self.explain, self.saveTable, self.tablesFolder) = (format, output, explain, saveTable, tablesFolder)
+        (self.format, self.output, self.explain, self.lint) = (format, output, explain, lint)
+        (self.saveTable, self.tablesFolder) = (saveTable, tablesFolder)
     }
 
     private var threads: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
@@ -71,6 +73,7 @@ final class HuntSession {
         let errors = bound.diagnostics.filter { $0.severity == .error }
         for d in store.shown(bound.diagnostics) where d.severity != .note { Terminal.err(renderer.render(d, content: store)) }
         guard let plan = bound.plan, errors.isEmpty else { throw ExitStatus.invalid }
+        if lint { for d in Lints.findings(plan, use: .hunt) { Terminal.err(renderer.render(d, content: store)) } }
         let readsTables = readsTables(plan)
         if inputs.isEmpty, readsTables { throw fail("the query reads a table: name its data with --data PATH", ExitStatus.usage) }
         // What is only computed has no part to show.

@@ -86,6 +86,32 @@ struct LanguageReferenceTests {
         #expect(near.first?.mend == "did you mean `bag_unpack`?")
     }
 
+    @Test("options of the service are accepted with a warning, unless they would change the rows")
+    func options() {
+        let bound = bind("set notruncation; set servertimeout = 10m; print 1")
+        #expect(bound.plan != nil)
+        #expect(bound.diagnostics.map(\.code) == ["VK0183", "VK0183"])
+        #expect(bound.diagnostics.allSatisfy { $0.severity == .warning })
+        #expect(errors(bind("set query_now = datetime(2020-01-01); print now()")).map(\.code) == ["VK0205"])
+    }
+
+    @Test("hints are accepted wherever they may stand")
+    func hints() {
+        for query in [
+            "print x = 1 | join hint.strategy=shuffle hint.shufflekey=x kind=inner (print x = 1) on x",
+            "print x = 1 | summarize hint.strategy=shuffle hint.num_partitions=8 count() by x",
+            "print x = 1 | lookup hint.remote=local (print x = 1) on x",
+            "union hint.concurrency=2 hint.spread=1 (print x = 1), (print x = 2)",
+            "print x = 1 | partition hint.strategy=native hint.concurrency=2 by x (count)",
+            "print x = 1 | distinct hint.strategy=shuffle x",
+            "print x = 1 | evaluate hint.distribution=per_node narrow()", "print x = 1 | as hint.materialized=true T | where x in (T)",
+            "print x = 1 | top hint.pass_filters=x 1 by x",
+        ] {
+            let bound = bind(query)
+            #expect(bound.plan != nil && bound.diagnostics.isEmpty, "\(query): \(bound.diagnostics.map(\.message))")
+        }
+    }
+
     @Test("the page shows the registry as it is")
     func page() throws {
         let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../docs/kql.md")

@@ -78,6 +78,14 @@ private let people = "datatable(n:string, a:long)['x',3, 'y',long(null), 'z',1, 
         QueryCase(
             "datatable(a:dynamic)[dynamic([1, 2.5, '2', true, null])] | mv-expand a to typeof(bool)",
             ["true", "null", "null", "true", "null"]),
+        // A step may replace a column of the input; the state holds what was put in its place.
+        QueryCase(
+            "datatable(t:long, v:long)[1, 5, 2, long(null), 3, long(null), 4, 7] | sort by t asc "
+                + "| scan with (step s: true => v = iff(isnull(v), s.v, v);)", ["1|5", "2|5", "3|5", "4|7"]),
+        QueryCase(
+            "range x from 1 to 3 step 1 | scan declare (n: long = 0) with (step s: true => n = s.n + 1, x = x * 10;) | where x > 10",
+            ["20|2", "30|3"]),
+        QueryCase("print a = pow(exponent = 3, base = 2), b = substring('abcdef', startingIndex = 2, length = 2)", ["8|cd"]),
         QueryCase("datatable(a:dynamic)[dynamic([1,2,3,4])] | mv-expand a limit 2", ["1", "2"]),
         QueryCase("range x from 1 to 3 step 1 | mv-expand y = range(1, x) to typeof(long) | summarize sum(y) by x", ["1|1", "2|3", "3|6"]),
         QueryCase(

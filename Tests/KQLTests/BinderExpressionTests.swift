@@ -156,7 +156,7 @@ import Testing
         #expect(full.render == spec)
         #expect(full.diagnostics.isEmpty)
         let wrong = bindFixture("T | count | render timchart with (titel='x', legend=maybe)").diagnostics
-        #expect(wrong.map(\.code) == ["VK0183", "VK0183", "VK0183"])
+        #expect(wrong.map(\.code) == ["VK0184", "VK0184", "VK0184"])
         #expect(wrong.allSatisfy { $0.severity == .warning })
         #expect(wrong.first?.mend == "did you mean `timechart`?")
         #expect(bindFixture("T | count").render == nil)

@@ -63,7 +63,7 @@ private struct ScanOutput {
 /// The state of a scan: for each step with an active sequence, the records that stand for it and the steps before it.
 private struct ScanMachine {
     struct Record {
-        let row: Batch
+        var row: Batch
         var declared: [Value]
     }
 
@@ -125,7 +125,7 @@ private struct ScanMachine {
         for (k, positions) in try list("assigned").enumerated() {
             let positions = numbers(positions)
             guard at + positions.count < arguments.count - declared, outputs.indices.contains(k), case .string(let output) = outputs[k],
-                positions.allSatisfy({ (0..<declared).contains($0) })
+                positions.allSatisfy({ (0..<(declared + width)).contains($0) })
             else { throw broken() }
             let condition = try execution.compiled(arguments[at], of: plan, over: columns)
             var assignments: [(at: Int, value: CompiledExpression)] = []
@@ -167,7 +167,17 @@ private struct ScanMachine {
 
     private func extended(_ k: Int, _ row: Batch, _ view: Batch) throws -> Record {
         var record = Record(row: row, declared: initial)
-        for a in steps[k].assignments { record.declared[a.at] = try a.value.evaluate(view, context).materialized(rows: 1).value(0) }
+        var columns: [Column]?
+        for a in steps[k].assignments {
+            let cell = try a.value.evaluate(view, context).materialized(rows: 1)
+            if a.at < initial.count {
+                record.declared[a.at] = cell.value(0)
+            } else {
+                columns = columns ?? row.columns
+                columns?[a.at - initial.count] = cell
+            }
+        }
+        if let columns { record.row = Batch(columns: columns, count: 1, keys: row.keys, lineage: row.lineage) }
         return record
     }
 

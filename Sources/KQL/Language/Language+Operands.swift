@@ -131,10 +131,12 @@ extension Language {
         source("adx", "adx('address').T", "A table of a cluster.", "adx('https://c/d').T | take 1", support: remote),
         source("arg", "arg('').T", "A table of the resource graph.", "arg('').Resources | take 1", support: remote),
         source(
-            "external_table", "external_table('name')", "A table outside of the database.", "external_table('t') | take 1", support: .refused(code: "VK0202", reason: "remote sources are not reachable")),
+            "external_table", "external_table('name')", "A table outside of the database.", "external_table('t') | take 1",
+            support: .refused(code: "VK0202", reason: "remote sources are not reachable")),
         source("materialized_view", "materialized_view('name')", "A stored summary.", "materialized_view('v') | take 1", support: remote),
         source(
-            "stored_query_result", "stored_query_result('name')", "A stored result.", "stored_query_result('r') | take 1", support: .refused(code: "VK0202", reason: "there are no stored results")),
+            "stored_query_result", "stored_query_result('name')", "A stored result.", "stored_query_result('r') | take 1",
+            support: .refused(code: "VK0202", reason: "there are no stored results")),
         source(
             "graph", "graph('name')", "A stored graph.", "graph('g') | graph-match (a)-[e]->(b) project 1",
             support: .refused(code: "VK0204", reason: "only graphs made in the query are supported")),

@@ -7,14 +7,20 @@ private func plugin(
 
 private let outside = LanguageElement.Support.refused(
     code: "VK0201", reason: "it runs other languages or calls services, which a detection engine does not do")
+
+private func away(_ name: String, _ summary: String) -> LanguageElement {
+    plugin(name, "\(name)(...)", summary, "print x = 1 | evaluate \(name)('a')", support: outside)
+}
+
 private func refused(_ name: String, _ summary: String, _ reason: String) -> LanguageElement {
     plugin(
         name, "\(name)(...)", summary, "print x = 1, t = now() | evaluate \(name)(x, t)", support: .refused(code: "VK0201", reason: reason))
 }
 
-private func away(_ name: String, _ summary: String) -> LanguageElement {
-    plugin(name, "\(name)(...)", summary, "print x = 1 | evaluate \(name)('a')", support: outside)
-}
+/// Two ids with a state each at times of one day.
+private let activity =
+    "datatable(u: string, t: datetime, k: string)['a', datetime(2026-01-01 10:00), 'x', 'a', datetime(2026-01-01 10:30), 'y', "
+    + "'b', datetime(2026-01-01 11:00), 'x'] "
 
 extension Language {
     /// Plugins of `evaluate`.
@@ -31,13 +37,15 @@ extension Language {
             notes: "rules must declare the columns; hunts look at the data"),
         plugin("narrow", "narrow()", "Turns every cell into a row.", "print a = 1, b = 'x' | evaluate narrow()"),
         plugin(
-            "ipv4_lookup", "ipv4_lookup(table, source_key, table_key [, key, ...] [, return_unmatched])",
+            "ipv4_lookup", "ipv4_lookup(table, source_key, table_key [, return_unmatched])",
             "Finds the network that an IPv4 address lies in.",
-            "print ip = '10.1.2.3' | evaluate ipv4_lookup((datatable(net: string)['10.0.0.0/8']), ip, net)"),
+            "print ip = '10.1.2.3' | evaluate ipv4_lookup((datatable(net: string)['10.0.0.0/8']), ip, net)",
+            notes: ""),
         plugin(
-            "ipv6_lookup", "ipv6_lookup(table, source_key, table_key [, key, ...] [, return_unmatched])",
+            "ipv6_lookup", "ipv6_lookup(table, source_key, table_key [, return_unmatched])",
             "Finds the network that an IPv6 address lies in.",
-            "print ip = '2001:db8::1' | evaluate ipv6_lookup((datatable(net: string)['2001:db8::/32']), ip, net)"),
+            "print ip = '2001:db8::1' | evaluate ipv6_lookup((datatable(net: string)['2001:db8::/32']), ip, net)",
+            notes: ""),
         plugin(
             "rolling_percentile", "rolling_percentile(column, percentile, axis, bin_size, bins [, group, ...])",
             "Percentiles over a moving window.",
@@ -53,64 +61,66 @@ extension Language {
             "print lon = 1.0, lat = 1.0 | evaluate geo_polygon_lookup((print area = dynamic({'type': 'Polygon', 'coordinates': [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]})), area, lon, lat)"
         ),
         plugin(
-            "autocluster", "autocluster([size_weight] [, weight_column | '~'] [, seeds | '~'] [, wildcard, ...])",
-            "Common patterns of discrete columns that together cover the rows.",
-            "datatable(a: string, b: string)['x', 'p', 'x', 'q', 'y', 'p'] | evaluate autocluster()", notes: "the choice of patterns is ours"),
+            "autocluster", "autocluster([size_weight, weight_column, num_seeds, wildcard, ...])", "Common patterns of discrete columns.",
+            "datatable(a: string, b: string)['x', 'p', 'x', 'q', 'x', 'p', 'y', 'p'] | evaluate autocluster()"),
         plugin(
-            "basket", "basket([threshold] [, weight_column | '~'] [, max_dimensions | '~'] [, wildcard | '~'] [, ...])",
-            "All frequent patterns of discrete columns.",
-            "datatable(a: string, b: string)['x', 'p', 'x', 'q', 'y', 'p'] | evaluate basket(0.5)"),
+            "basket", "basket([threshold, weight_column, max_dimensions, wildcard, ...])", "Frequent patterns of discrete columns.",
+            "datatable(a: string, b: string)['x', 'p', 'x', 'q', 'x', 'p', 'y', 'p'] | evaluate basket(0.5)"),
         plugin(
-            "diffpatterns", "diffpatterns(split_column, value_a, value_b [, weight_column | '~'] [, threshold | '~'] [, max_dimensions | '~'] [, ...])",
+            "diffpatterns", "diffpatterns(split_column, value_a, value_b [, weight_column, threshold, max_dimensions, wildcard, ...])",
             "Patterns in which two sets of rows differ.",
-            "datatable(s: string, a: string)['A', 'x', 'A', 'x', 'B', 'y', 'B', 'y'] | evaluate diffpatterns(s, 'A', 'B')",
-            notes: "the choice of patterns is ours"),
+            "datatable(a: string, r: string)['x', 'ok', 'x', 'ok', 'y', 'bad', 'y', 'bad'] | evaluate diffpatterns(r, 'ok', 'bad')"),
         plugin(
-            "sequence_detect", "sequence_detect(time, max_step, max_span, name=condition, ... [, dimension, ...])",
-            "Occurrences of a sequence of conditions.",
-            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate sequence_detect(t, 2d, 3d, first=(k == 'x'), second=(k == 'x'), u)"),
+            "sequence_detect", "sequence_detect(timeline, max_step, max_span, name = condition, ..., [dimension, ...])",
+            "Sequences of rows that meet conditions one after the other.",
+            activity + "| evaluate sequence_detect(t, 1h, 2h, first = (k == 'x'), second = (k == 'y'), u)"),
         plugin(
-            "funnel_sequence_completion", "funnel_sequence_completion(id, time, start, end, step, state, sequence, windows)",
-            "How many complete the steps of a sequence in time.",
-            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate funnel_sequence_completion(u, t, datetime(2026-03-01), datetime(2026-03-03), 2d, k, dynamic(['x', 'y']), dynamic([1d]))"),
+            "funnel_sequence_completion", "funnel_sequence_completion(id, timeline, start, end, bin, state_column, sequence, max_steps)",
+            "How many ids complete the steps of a sequence in time.",
+            activity
+                + "| evaluate funnel_sequence_completion(u, t, datetime(2026-01-01), datetime(2026-01-02), 1d, k, dynamic(['x', 'y']), "
+                + "dynamic([1h]))"),
         plugin(
-            "activity_counts_metrics", "activity_counts_metrics(id, time, start, end, step [, dimension, ...])",
-            "Counts, distinct counts and new values of each period.",
-            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate activity_counts_metrics(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d)"),
+            "activity_counts_metrics", "activity_counts_metrics(id, timeline, start, end, window [, dimension, ...])",
+            "Counts of activity by period.",
+            activity + "| evaluate activity_counts_metrics(u, t, datetime(2026-01-01), datetime(2026-01-02), 1d)"),
         plugin(
-            "activity_engagement", "activity_engagement(id, time [, start, end], inner, outer [, dimension, ...])",
-            "Activity of an inner against an outer window.",
-            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate activity_engagement(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d, 2d)"),
+            "activity_engagement", "activity_engagement(id, timeline, [start, end,] inner_window, outer_window [, dimension, ...])",
+            "Ids of an inner window against those of an outer one.",
+            activity + "| evaluate activity_engagement(u, t, datetime(2026-01-01), datetime(2026-01-02), 1d, 7d)"),
         plugin(
-            "activity_metrics", "activity_metrics(id, time [, start, end], window [, dimension, ...])", "Retention and churn by period.",
-            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate activity_metrics(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d)"),
+            "activity_metrics", "activity_metrics(id, timeline, [start, end,] window [, dimension, ...])", "Retention and churn by period.",
+            activity + "| evaluate activity_metrics(u, t, datetime(2026-01-01), datetime(2026-01-02), 1d)"),
         plugin(
-            "active_users_count", "active_users_count(id, time, start, end, look_back, period, periods, bin [, dimension, ...])",
-            "Values that were active in several periods.",
-            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate active_users_count(u, t, datetime(2026-03-01), datetime(2026-03-03), 2d, 1d, 2, 1d)"),
+            "active_users_count", "active_users_count(id, timeline, start, end, lookback, period, active_periods, bin [, dimension, ...])",
+            "Ids that are active in several periods.",
+            activity + "| evaluate active_users_count(u, t, datetime(2026-01-01), datetime(2026-01-02), 1d, 1d, 1, 1d)"),
         plugin(
-            "new_activity_metrics", "new_activity_metrics(id, time, start, end, window [, cohort] [, dimension, ...] [, look_back])",
-            "Retention and churn of new values.",
-            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate new_activity_metrics(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d)"),
+            "new_activity_metrics", "new_activity_metrics(id, timeline, start, end, window [, cohort] [, dimension, ...] [, lookback])",
+            "Retention and churn of new ids.",
+            activity + "| evaluate new_activity_metrics(u, t, datetime(2026-01-01), datetime(2026-01-02), 1d)"),
         plugin(
-            "session_count", "session_count(id, time, start, end, bin, look_back [, dimension, ...])", "Counts of sessions over a timeline.",
-            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate session_count(u, t, datetime(2026-03-01), datetime(2026-03-03), 1d, 1h)"),
+            "session_count", "session_count(id, timeline, start, end, bin, lookback [, dimension, ...])",
+            "Counts of sessions over a timeline.",
+            activity + "| evaluate session_count(u, t, datetime(2026-01-01), datetime(2026-01-02), 1h, 3h)"),
         plugin(
-            "sliding_window_counts", "sliding_window_counts(id, time, start, end, window, step [, dimension, ...])",
+            "sliding_window_counts", "sliding_window_counts(id, timeline, start, end, lookback, bin [, dimension, ...])",
             "Counts and distinct counts over a sliding window.",
-            "datatable(u: string, t: datetime, k: string)['a', datetime(2026-03-01 10:00), 'x', 'b', datetime(2026-03-02 10:00), 'y', 'a', datetime(2026-03-02 11:00), 'x'] | evaluate sliding_window_counts(u, t, datetime(2026-03-01), datetime(2026-03-03), 2d, 1d)"),
+            activity + "| evaluate sliding_window_counts(u, t, datetime(2026-01-01), datetime(2026-01-02), 2d, 1d)"),
         plugin(
-            "preview", "preview(rows)", "The first rows, and their number.", "range x from 1 to 5 step 1 | evaluate preview(2)",
-            notes: "gives two results: at the end of hunts only"),
-        refused("funnel_sequence", "What happens before and after a sequence.", "it gives three tables; funnel_sequence_completion gives one"),
+            "preview", "preview(rows)", "The first rows, and their number as a second table.", activity + "| evaluate preview(1)",
+            notes: "several results: in hunts, at the end of the query"),
+        refused(
+            "funnel_sequence", "What happens before and after a sequence.", "it gives three tables; funnel_sequence_completion gives one"),
         refused("diffpatterns_text", "Patterns of texts in which two sets of rows differ.", "its method is not published"),
         refused(
             "dcount_intersect", "Sizes of intersections of hll sketches.",
             "sets cannot be intersected by their sketches here; use join kind=inner over distinct values"),
-        refused("schema_merge", "Merges schemas.", "there are no schemas to merge; union them by name"),
         refused("infer_storage_schema", "The schema of stored files.", "files are read by --data, which infers their schema"),
         refused(
-            "infer_storage_schema_with_suggestions", "The schema of stored files, with advice.", "files are read by --data, which infers their schema"),
+            "infer_storage_schema_with_suggestions", "The schema of stored files.", "files are read by --data, which infers their schema"),
+        refused("schema_merge", "Merges schemas.", "there are no schemas to merge; union them by name"),
+        refused("row_window_session", "Sessions of rows.", "it is a function over serialized rows"),
         away("python", "Runs a Python program."), away("r", "Runs an R program."), away("sql_request", "Queries an SQL server."),
         away("mysql_request", "Queries a MySQL server."),
         away("postgresql_request", "Queries a PostgreSQL server."), away("cosmosdb_sql_request", "Queries Cosmos DB."),
