@@ -44,9 +44,9 @@ public final class RuleSet: Sendable {
         /// Over the column alone; nil: the column itself.
         let expression: CompiledExpression?
         /// Exact texts → atoms.
-        let exact: [ByteKey: [Int]]
+        let exact: TextTable
         /// Lower-case ASCII texts → atoms.
-        let folded: [ByteKey: [Int]]
+        let folded: TextTable
         let literals: LiteralSet?
         /// Atoms whose literals ``literals`` finds.
         let literalAtoms: [Int]
@@ -223,7 +223,8 @@ public final class RuleSet: Sendable {
         }
         return (
             Subject(
-                expression: extracted, exact: exact, folded: folded, literals: set, literalAtoms: set == nil ? [] : literalAtoms),
+                expression: extracted, exact: TextTable(exact), folded: TextTable(folded), literals: set,
+                literalAtoms: set == nil ? [] : literalAtoms),
             set == nil ? literalAtoms : []
         )
     }
