@@ -6,7 +6,7 @@
     python3 generate.py rules --out DIR --count 400 --stateful 20
 
 Records are those of the sample day's quiet part (SampleLogs/generator) with fresh times, identifiers, users and addresses; about
-0.14 % are planted so that exactly one rule each must raise exactly one alert. The same options give the same records.
+0.05 % are planted, the records of each alert for exactly one rule. The same options give the same records.
 Only the standard library is used.
 """
 
@@ -29,8 +29,9 @@ from generator.background import control_plane, directory, people, platform  # n
 from generator.background_aws import background_aws  # noqa: E402
 from generator.core import DAY_TICKS, TICKS, Log, iso0, iso7  # noqa: E402
 
-PLANTED = 0.0014
-BURST_EVERY = 1_500  # sign-ins between planted bursts of failures (for threshold rules)
+FORM = 2  # changes when the same options give other records
+PLANTED = 0.0004
+BURST_EVERY = 6_000  # sign-ins between planted bursts of failures (for threshold rules)
 PART_BYTES = 48_000_000  # raw bytes of one file, about
 SPAN = 24 * 3600  # the data's span of time, in seconds
 USERS, ADDRESSES = 5_000, 20_000
@@ -186,7 +187,12 @@ def write_part(task):
             line = fill(form, ticks, dice, users, addresses)
             if dice.random() < PLANTED:
                 rule = suited[dice.randrange(len(suited))]
-                line = encode(rule.plant(json.loads(line), f"{part}.{kind}.{serial}"))
+                moments = iter(range(rule.records))
+                fresh = lambda: json.loads(fill(form, ticks + next(moments) * TICKS, dice, users, addresses))  # noqa: B023, E731
+                made = [encode(r) for r in rule.plants(fresh, f"{part}.{kind}.{serial}")]
+                lines += made[:-1]
+                written += len(made) - 1
+                line = made[-1]
                 planted[rule.id] = planted.get(rule.id, 0) + 1
                 serial += 1
             if kind == "signin" and i % BURST_EVERY == BURST_EVERY // 2:
@@ -230,6 +236,7 @@ def generate_data(folder, size, seed=1, processes=2, quiet=False):
             planted[rule] = planted.get(rule, 0) + count
     raw, packed, records = (sum(r[k] for r in results) for k in ("raw_bytes", "gz_bytes", "records"))
     truth = {
+        "form": FORM,
         "seed": seed,
         "requested_bytes": size,
         "records": records,

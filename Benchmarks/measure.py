@@ -141,7 +141,10 @@ class Vedette:
     def daemon(self, folder, files, name):
         """The daemon over the same files from their beginning: alerts to a file, positions, windows and alerts committed to its state."""
         state, out, err = self.path(name + ".state"), self.path(name + ".alerts"), self.path(name + ".err")
-        shutil.rmtree(state, ignore_errors=True)
+        # A new state, but the compiled rules of before, as after a restart.
+        for entry in os.listdir(state) if os.path.isdir(state) else []:
+            if entry != "cache":
+                os.remove(os.path.join(state, entry))
         if os.path.exists(out):
             os.remove(out)
         command = [self.binary, "run", "--rules", folder, "--state-dir", state, "--start-at", "beginning", "--exit-when-idle", "--cold-raise"]

@@ -48,7 +48,7 @@ def markdown(result):
         f"Made by `Benchmarks/run.py` on {result['made']}; `README.md` says what the rules and records are.", "",
         f"{data['records']:,} records, {raw:,.0f} MB raw in {data['files']} gzip files ({data['gz_bytes'] / 1e6:,.1f} MB, ratio {data['ratio']}), seed "
         f"{data['seed']}; median of {result['repeat']} by CPU; page cache warm; MB are 10^6 bytes of raw JSON.",
-        f"Machine: {result['machine']}. Versions: {versions}.", "",
+        f"Machine: {result['machine']}; load when it began: {', '.join(map(str, result['load']))}. Versions: {versions}.", "",
     ]
     heads = ["Run", "CPU s", "Wall s", "MB per CPU-s", "MB/s (wall)", "Records per CPU-s", "Peak MB", "Alerts"]
     rows = [figures(f"replay, {c:,} rules", r, raw, data["records"]) for c, r in sorted(result["replay"].items()) if r]

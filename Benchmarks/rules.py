@@ -1,15 +1,17 @@
-"""The benchmark's rules: ten base rules, cloned with other literals, and threshold rules; and the records that match them.
+"""The benchmark's rules: ten base rules, cloned with other literals; threshold rules; and the records that match them.
 
 Of the clones' predicates about 45 % are equalities and lists, 20 % `has`, 15 % substrings and prefixes, 5 % regular expressions,
-10 % dynamic paths. Common predicates (a status, an operation) are shared by many clones, the telling literal is each clone's own.
-Only the clones below `PLANTED_RULES` have matches in the data, so that the alerts are the same for any count above.
+10 % dynamic paths. Four bases of ten keep state: an aggregate, a threshold, a first-seen baseline, a join. Common predicates (a status,
+an operation) are shared by many clones, the telling literal is each clone's own. Only the clones below `PLANTED_RULES` have matches in
+the data, so that the alerts are the same for any count above.
 """
 
 import hashlib
 import os
 import uuid
 
-PLANTED_RULES = 40
+PLANTED_RULES = 10
+THRESHOLD = 3  # events of one identity that the threshold clones wait for
 STATEFUL_PLANTED = 10
 BURST_USERS = 14
 OPERATIONS = [
@@ -103,13 +105,45 @@ class Rule:
             f'AWSCloudTrail\n  | where EventName in ("{event}", "Delete{key}")\n  | where isempty(ErrorCode) and UserAgent has "{key}"',
             f'AWSCloudTrail\n  | where EventSource == "iam.amazonaws.com"\n  | where UserAgent matches regex @"(?i)\\b{key}/[0-9]+\\.[0-9]+"',
         ][self.base]
-        return f"{where}\n  | project TimeGenerated, Target = {self.target()}"
+        target = self.target()
+        if self.base == 2:
+            return f"{where}\n  | summarize Events = count(), First = min(TimeGenerated), Callers = dcount(Caller) by Target = {target}"
+        if self.base == 4:
+            return f"{where}\n  | summarize Events = count() by Target = {target}\n  | where Events >= {THRESHOLD}"
+        if self.base == 6:
+            return (
+                f"let own = {where};\n  own\n  | where TimeGenerated > ago(5m)\n"
+                f"  | join kind=leftanti (own | where TimeGenerated between (ago(2h) .. ago(5m))) on {target}\n"
+                f"  | project TimeGenerated, Target = {target}"
+            )
+        if self.base == 8:
+            return (
+                f'{where}\n  | join kind=inner (AWSCloudTrail | where EventName == "Tag{key}" and EventSource == "iam.amazonaws.com") on {target}\n'
+                f"  | project TimeGenerated, Target = {target}"
+            )
+        return f"{where}\n  | project TimeGenerated, Target = {target}"
+
+    @property
+    def is_stateful(self):
+        return self.base in (2, 4, 6, 8)
+
+    @property
+    def records(self):
+        """Records that one alert takes."""
+        return {4: THRESHOLD, 8: 2}.get(self.base, 1)
+
+    def plants(self, fresh, tail):
+        """The records of one alert, from a function that gives quiet records in ascending order of time."""
+        made = [self.plant(fresh(), tail) for _ in range(self.records)]
+        if self.base == 8:
+            made[1] |= {"eventName": f"Tag{self.key}", "eventSource": "iam.amazonaws.com"}
+        return made
 
     def target(self):
         return {"activity": "CorrelationId", "signin": "CorrelationId", "audit": "CorrelationId", "cloudtrail": "AwsEventId"}[self.kind]
 
     def plant(self, record, tail):
-        """Changes a record of this rule's kind so that it matches. The identifier that becomes the entity is made from the tail."""
+        """Changes a record of this rule's kind so that its condition holds. The identifier that becomes the entity is made from the tail."""
         key, n = self.key, self.number
         unique = rule_id(f"planted {tail}")
         if self.kind == "cloudtrail":
@@ -155,7 +189,8 @@ class Rule:
         return record
 
     def text(self):
-        return document(self.id, f"Benchmark clone {self.number}", self.query(), "Target", "5m", "5m")
+        period = {2: "10m", 4: "10m", 6: "2h", 8: "10m"}.get(self.base, "5m")
+        return document(self.id, f"Benchmark clone {self.number}", self.query(), "Target", period, "5m")
 
 
 class Threshold:
@@ -224,6 +259,47 @@ eventGroupingSettings:
 version: 1.0.0
 kind: Scheduled
 """
+
+
+class Busy:
+    """Rules that many rows match, one user's: what a row that survives costs. No alert, because nobody waits for that many rows."""
+
+    TABLES = {"AzureActivity": "Caller", "SigninLogs": "UserPrincipalName", "AADNonInteractiveUserSignInLogs": "UserPrincipalName"}
+    SUFFIXES = [
+        "| project TimeGenerated, {0}",
+        "| summarize Events = count(), Addresses = dcount({0}) by bin(TimeGenerated, 5m)",
+    ]
+
+    @staticmethod
+    def write(folder, users):
+        """Writes a rule for each user, table and suffix; returns their number."""
+        number = 0
+        for user in range(users):
+            for table, column in Busy.TABLES.items():
+                for suffix in Busy.SUFFIXES:
+                    query = f'{table}\n  | where {column} startswith "user{user:04d}."\n  {suffix.format(column)}'
+                    text = document(rule_id(f"busy {number}"), f"Benchmark busy {number}", query, "TimeGenerated", "10m", "5m")
+                    text = text.replace("triggerThreshold: 0", "triggerThreshold: 10000").replace("AlertPerResult", "SingleAlert")
+                    _put(folder, f"bench-busy-{number:05d}.yaml", text)
+                    number += 1
+        return number
+
+
+def write_wide(folder, columns):
+    """Four rules that together read the columns given by table, and match nothing."""
+    os.makedirs(folder, exist_ok=True)
+    for number, (table, names) in enumerate(sorted(columns.items())):
+        kinds = {"string": "isnotempty({0})", "dynamic": "isnotnull({0}.a)"}
+        conditions = " or ".join(kinds.get(kind, "isnotnull({0})").format(name) for name, kind in names)
+        telling = "EventName" if table == "AWSCloudTrail" else "OperationName"
+        query = f'{table}\n  | where {telling} == "none"\n  | where {conditions}\n  | project TimeGenerated'
+        text = document(rule_id(f"wide {number}"), f"Benchmark wide {number}", query, "TimeGenerated", "5m", "5m")
+        _put(folder, f"bench-wide-{number}.yaml", text)
+
+
+def _put(folder, name, text):
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
+        out.write(text)
 
 
 def write_rules(folder, count, stateful=0):

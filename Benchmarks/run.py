@@ -1,132 +1,39 @@
 #!/usr/bin/env python3
-"""End-to-end throughput: gzip'd logs in, alerts out, at several rule counts, beside inflating the same files and nothing else.
+"""The benchmark: gzip'd logs in, alerts out, at several rule counts; as a replay, as a daemon, and beside other engines.
 
-    python3 run.py                                  # 1 GB, 40 and 400 rules, median of 3
-    python3 run.py --counts 10,100,400,1000 --stateful 20 --out report.md
-    python3 run.py --quick                          # about 20 MB, one run each: a smoke test
+    python3 run.py                                       # 1 GB; 10, 100, 500 and 3,000 rules; median of 3
+    python3 run.py --peers /var/tmp/peers --out REPORT   # also chdb, DuckDB, polars, Tenzir and ripgrep; REPORT.md and REPORT.json
+    python3 run.py --latency --soak 30                   # also appended line to alert, and growth of memory
+    python3 run.py --quick                               # about 20 MB, one run each: a smoke test
 
 CPU is user plus system time of the process (wait4), memory its largest resident set. The exit code is 1 when an alert is missing,
 doubled or surplus against the ground truth, or when a limit (--max-ratio, --min-rate) is not kept; 2 for usage; 3 without a binary.
 """
 
 import argparse
-import glob
 import json
 import os
-import platform
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import zlib
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 import generate  # noqa: E402
+import measure as measuring  # noqa: E402
+import peers  # noqa: E402
+import report  # noqa: E402
 import rules as rulebook  # noqa: E402
+from measure import alerts_of, differences, machine, measure, median  # noqa: E402, F401
 
-TIMEOUT = 1800
-
-
-class Figures:
-    """What one process took: CPU seconds, wall seconds, largest resident set in MB, and its exit code."""
-
-    def __init__(self, cpu, wall, memory, code):
-        self.cpu, self.wall, self.memory, self.code = cpu, wall, memory, code
-
-
-def high_water(pid):
-    """The largest resident set so far, in MB. wait4's figure would count this program's own pages, which a child has before exec."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-            return next((int(line.split()[1]) / 1000 for line in file if line.startswith("VmHWM")), 0.0)
-    except OSError:
-        return 0.0
-
-
-def measure(command, out_path, error_path):
-    """Runs a command to its end and measures it alone (wait4, so that other children do not count)."""
-    with open(out_path, "wb") as out, open(error_path, "wb") as err:
-        began, memory = time.monotonic(), 0.0
-        process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
-        while True:
-            memory = max(memory, high_water(process.pid))
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                break
-            if time.monotonic() - began > TIMEOUT:
-                process.kill()
-                _, status, usage = os.wait4(process.pid, 0)
-                break
-            time.sleep(0.002)
-        wall = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return Figures(usage.ru_utime + usage.ru_stime, wall, memory, process.returncode)
-
-
-def alerts_of(path):
-    """The number of alerts by rule id; an alert that was merged into another does not count."""
-    counts = {}
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                alert = json.loads(line)
-                rule = alert["rule_id"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise SystemExit(f"run.py: line {number} of the output is not an alert ({error}): {line[:200]}") from error
-            if not alert.get("merged_into"):
-                counts[rule] = counts.get(rule, 0) + 1
-    return counts
-
-
-def differences(found, truth, loaded):
-    """What is wrong with the alerts, in words; empty when all is right."""
-    expected = {rule: count for rule, count in truth["planted"].items() if rule in loaded}
-    wrong = []
-    for rule in sorted(expected.keys() | found.keys()):
-        if expected.get(rule, 0) != found.get(rule, 0):
-            wrong.append(f"rule {rule}: {found.get(rule, 0)} alerts, {expected.get(rule, 0)} planted")
-    return wrong, sum(expected.values()), sum(found.values())
-
-
-def inflate_with_zlib(files):
-    """The fallback reference: Python's zlib over the same files. Returns CPU and wall seconds."""
-    cpu, wall = time.process_time(), time.monotonic()
-    for path in files:
-        unpacker = zlib.decompressobj(31)
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 18):
-                while chunk:
-                    unpacker.decompress(chunk, 1 << 20)
-                    chunk = unpacker.unconsumed_tail
-    return time.process_time() - cpu, time.monotonic() - wall
-
-
-def reference(binary, files, work):
-    """Inflating the files and nothing else: by the product's own library where it offers that, else by zlib."""
-    result = measure([binary, "bench", "inflate", *files], os.path.join(work, "inflate.out"), os.path.join(work, "inflate.err"))
-    if result.code == 0:
-        return "inflate only (vedette bench inflate)", result.cpu, result.wall, result.memory
-    cpu, wall = inflate_with_zlib(files)
-    return "inflate only (Python zlib, fallback)", cpu, wall, None
-
-
-def warm(files):
-    for path in files:
-        with open(path, "rb") as file:
-            while file.read(1 << 20):
-                pass
-
-
-def machine():
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), "?")
-    return f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}"
+WIDE = (12, 40, 120)  # referenced paths
+BUSY_USERS = 6  # users whose every record matches a rule
 
 
 class Benchmark:
@@ -134,8 +41,27 @@ class Benchmark:
         self.options, self.work = options, work
         self.data = options.data or os.path.join(work, "data")
         self.truth = self.prepare()
-        self.files = sorted(glob.glob(os.path.join(self.data, "*.jsonl.gz")))
-        self.problems, self.rows, self.cpu = [], [], {}
+        self.files = measuring.data_files(self.data)
+        self.vedette = measuring.Vedette(options.binary, work, options.extra)
+        self.problems = []
+        self.result = {
+            "made": time.strftime("%Y-%m-%d"),
+            "machine": machine(),
+            "load": [round(x, 1) for x in os.getloadavg()],
+            "versions": self.versions(),
+            "repeat": options.repeat,
+            "data": {k: v for k, v in self.truth.items() if k not in ("planted", "files")} | {"files": len(self.files)},
+        }
+
+    def versions(self):
+        def said(*command):
+            try:
+                return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip().splitlines()[0]
+            except (OSError, IndexError, subprocess.SubprocessError):
+                return "?"
+
+        commit = said("git", "-C", os.path.dirname(HERE), "rev-parse", "--short", "HEAD")
+        return {"vedette": f"{said(self.options.binary, '--version').removeprefix('vedette ')} ({commit})", "python": sys.version.split()[0]}
 
     def prepare(self):
         """The data: what lies in --data when it has the wanted size, else made anew."""
@@ -143,94 +69,187 @@ class Benchmark:
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 truth = json.load(file)
-            if truth["requested_bytes"] == self.options.size and truth["seed"] == self.options.seed:
+            if (truth["requested_bytes"], truth["seed"], truth.get("form")) == (self.options.size, self.options.seed, generate.FORM):
                 return truth
-            raise SystemExit(
-                f"run.py: {self.data} holds other data ({truth['requested_bytes']} bytes, seed {truth['seed']}); name another folder"
-            )
-        return generate.generate_data(self.data, self.options.size, self.options.seed, quiet=self.options.quick)
+            raise SystemExit(f"run.py: {self.data} holds other data ({truth['requested_bytes']} bytes, seed {truth['seed']}); name another folder")
+        command = [sys.executable, os.path.join(HERE, "generate.py"), "data", "--out", self.data, "--size", str(self.options.size)]
+        subprocess.run([*command, "--seed", str(self.options.seed)], check=True, stderr=subprocess.DEVNULL if self.options.quick else None)
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
 
-    def replay(self, count):
-        """One rule count: the median run by CPU of --repeat runs, each checked against the truth."""
+    def rules(self, count):
         folder = os.path.join(self.work, f"rules-{count}")
-        loaded = set(rulebook.write_rules(folder, count, self.options.stateful))
-        command = [self.options.binary, "replay", "--rules", folder, "--format", "jsonl", *self.options.extra, *self.files]
-        runs = []
-        for turn in range(self.options.repeat):
-            out, err = (os.path.join(self.work, f"replay-{count}.{end}") for end in ("out", "err"))
-            result = measure(command, out, err)
-            if result.code != 0:
-                with open(err, encoding="utf-8", errors="replace") as file:
-                    text = file.read()[-800:]
-                self.problems.append(f"{count} rules: exit code {result.code}: {text.strip()}")
-                break
-            wrong, expected, found = differences(alerts_of(out), self.truth, loaded)
-            if wrong:
-                self.problems.append(f"{count} rules, run {turn + 1}: {found} alerts for {expected} planted; " + "; ".join(wrong[:5]))
-            runs.append((result, found, expected))
-        if not runs:
-            return
-        runs.sort(key=lambda r: r[0].cpu)
-        result, found, expected = runs[len(runs) // 2]
-        self.cpu[count] = result.cpu
-        name = f"replay, {count} rules" + (f" + {self.options.stateful} stateful" if self.options.stateful else "")
-        self.row(name, result.cpu, result.wall, result.memory, f"{found} of {expected}")
+        return folder, set(rulebook.write_rules(folder, count, self.options.stateful))
 
-    def row(self, name, cpu, wall, memory, alerts):
-        raw = self.truth["raw_bytes"] / 1e6
-        self.rows.append(
-            (name, cpu, wall, raw / max(cpu, 1e-9), raw / max(wall, 1e-9), self.truth["records"] / max(cpu, 1e-9), memory, alerts)
+    def checked(self, what, run, loaded):
+        """The figures of a run whose alerts are as planted; what is wrong is noted."""
+        result, out, err = run
+        if result.code != 0:
+            self.problems.append(f"{what}: exit code {result.code}: {measuring.tail(err)}")
+            return None
+        wrong, expected, found = differences(alerts_of(out), self.truth, loaded)
+        if wrong:
+            self.problems.append(f"{what}: {found} alerts for {expected} planted; " + "; ".join(wrong[:5]))
+        result.alerts, result.planted = found, expected
+        return result
+
+    def repeated(self, what, once, loaded):
+        """--repeat runs after one that is not counted (it fills the cache of compiled rules)."""
+        runs = []
+        for _ in range(self.options.repeat + 1):
+            result = self.checked(what, once(), loaded)
+            if result is None:
+                return None
+            runs.append(result)
+        runs = runs[1:]
+        middle = median(runs)
+        return middle.raw() | {"alerts": middle.alerts, "planted": middle.planted, "samples": [r.raw() for r in runs]}
+
+    def scaling(self):
+        """Replay and daemon at each rule count, and what a start takes."""
+        self.result["replay"], self.result["daemon"], self.result["start"] = {}, {}, {}
+        for count in self.options.counts:
+            folder, loaded = self.rules(count)
+            self.result["replay"][count] = self.repeated(
+                f"replay, {count} rules", lambda f=folder, c=count: self.vedette.replay(f, self.files, f"replay-{c}", "--counters"), loaded
+            )
+            rows, survivors = measuring.counters(self.vedette.path(f"replay-{count}.err"))
+            if self.result["replay"][count]:
+                self.result["replay"][count] |= {"rows": rows, "survivors": survivors}
+            self.result["daemon"][count] = self.repeated(
+                f"daemon, {count} rules", lambda f=folder, c=count: self.vedette.daemon(f, self.files, f"daemon-{c}"), loaded
+            )
+            cold, warm = self.vedette.start(folder, warm=False), self.vedette.start(folder, warm=True)
+            self.result["start"][count] = {"cold_cpu_s": cold[0], "cold_wall_s": cold[1], "warm_cpu_s": warm[0], "warm_wall_s": warm[1]}
+            self.progress(f"{count} rules")
+        folder, loaded = self.rules(self.options.counts[0])
+        self.result["one_thread"] = self.repeated(
+            "one thread", lambda: self.vedette.replay(folder, self.files, "single", "--threads", "1"), loaded
         )
 
+    def busy(self):
+        """What rows that survive cost: the same rules with and without some that match a good part of the rows."""
+        count = self.options.counts[0]
+        folder, loaded = self.rules(count)
+        target = os.path.join(self.work, "rules-busy")
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+        number = rulebook.Busy.write(target, BUSY_USERS)
+        run = self.repeated("busy", lambda: self.vedette.replay(target, self.files, "busy", "--counters"), loaded)
+        quiet = self.result["replay"][count]
+        if not run or not quiet:
+            return
+        rows, survivors = measuring.counters(self.vedette.path("busy.err"))
+        more = survivors - quiet["survivors"]
+        self.result["busy"] = run | {
+            "rules": number,
+            "rows": rows,
+            "survivors": more,
+            "share": more / max(1, rows) / len(rulebook.Busy.SUFFIXES),
+            "ns_per_survivor": (run["cpu_s"] - quiet["cpu_s"]) * 1e9 / max(1, more),
+            "bytes_per_survivor": (run["peak_mb"] - quiet["peak_mb"]) * 1e6 / max(1, more),
+            "ratio": run["cpu_s"] / quiet["cpu_s"],
+        }
+
+    def wide(self):
+        """CPU by the number of columns that rules read."""
+        known = report.table_columns(["AWSCloudTrail", "AuditLogs", "AzureActivity", "SigninLogs"])
+        self.result["paths"] = {}
+        for number in WIDE:
+            columns, left, names = {}, number, sorted(known, key=lambda t: len(known[t]))
+            for i, table in enumerate(names):
+                columns[table] = known[table][: left // (len(names) - i)]
+                left -= len(columns[table])
+            folder = os.path.join(self.work, f"wide-{number}")
+            rulebook.write_wide(folder, columns)
+            run = self.repeated(f"{number} paths", lambda f=folder: self.vedette.replay(f, self.files, "wide"), set())
+            if run:
+                self.result["paths"][number] = run | {"referenced": sum(map(len, columns.values()))}
+
+    def beside(self):
+        """Other engines over the same files, in the same run."""
+        python = os.path.join(self.options.peers, "bin", "python")
+        if not os.path.exists(python):
+            subprocess.run([sys.executable, "-m", "venv", self.options.peers], check=True)
+            subprocess.run([python, "-m", "pip", "install", "-q", *peers.ENGINES], check=True)
+        listed = subprocess.run([python, "-m", "pip", "list", "--format", "json"], capture_output=True, text=True, check=True).stdout
+        known = {p["name"]: p["version"] for p in json.loads(listed)}
+        self.result["versions"] |= {engine: known.get(engine, "?") for engine in peers.ENGINES}
+        counts = [c for c in self.options.counts if c <= 500]
+        self.result["peers"] = {}
+        for engine in peers.ENGINES:
+            for count in counts:
+                self.peer(engine, count, [python, os.path.join(HERE, "peers.py"), engine, str(count), self.data])
+        if shutil.which("rg"):
+            self.result["versions"]["ripgrep"] = subprocess.run(["rg", "--version"], capture_output=True, text=True).stdout.split()[1]
+            literals = os.path.join(self.work, "literals")
+            for count in counts:
+                peers.write_literals(literals, count)
+                self.peer("ripgrep", count, ["rg", "-z", "-i", "-F", "-f", literals, "--no-filename", "--count", *self.files])
+
+    def peer(self, engine, count, command):
+        out, err = self.vedette.path("peer.out"), self.vedette.path("peer.err")
+        runs = []
+        for _ in range(self.options.repeat):
+            # Tenzir is started by the script: its children's time counts as well.
+            result = measure(command, out, err)
+            if result.code != 0:
+                self.result["peers"].setdefault(engine, {})[count] = {"failed": measuring.tail(err, 300)}
+                return
+            runs.append(result)
+        with open(out, encoding="utf-8") as file:
+            text = file.read()
+        if engine == "ripgrep":
+            right = sum(int(n) for n in re.findall(r"\d+", text)) == peers.expected_lines(self.truth, count)
+        else:
+            right = {int(k): v for k, v in json.loads(text.splitlines()[-1]).items()} == peers.expected(self.truth, count)
+        middle = median(runs)
+        self.result["peers"].setdefault(engine, {})[count] = middle.raw() | {"right": right, "samples": [r.raw() for r in runs]}
+        self.progress(f"{engine}, {count} rules: {middle.cpu:.2f} s")
+
+    def alive(self, what, *options):
+        """The daemon under load, measured by `daemon.py` in a process of its own."""
+        command = [sys.executable, os.path.join(HERE, "daemon.py"), what, "--binary", self.options.binary, *options]
+        done = subprocess.run([*command, "--rules", str(min(500, max(self.options.counts)))], capture_output=True, text=True)
+        if done.returncode:
+            self.problems.append(f"{what}: {done.stderr.strip()[-300:]}")
+        if done.stdout:
+            self.result[what] = json.loads(done.stdout)
+        self.progress(what)
+
+    def progress(self, text):
+        if not self.options.quick:
+            print(f"run.py: {text}", file=sys.stderr, flush=True)
+
     def run(self):
-        warm(self.files)
-        references = [reference(self.options.binary, self.files, self.work)]
-        for count in self.options.counts:
-            self.replay(count)
-        references.append(reference(self.options.binary, self.files, self.work))  # before and after: the machine may drift
-        name = references[0][0]
-        self.inflate = statistics.median(r[1] for r in references)
-        self.row(name, self.inflate, statistics.median(r[2] for r in references), references[0][3], "")
-        return self.report()
+        measuring.warm(self.files)
+        before = self.vedette.inflate(self.files)
+        self.scaling()
+        self.busy()
+        self.wide()
+        if self.options.peers:
+            self.beside()
+        if self.options.latency:
+            self.alive("latency")
+        if self.options.soak:
+            self.alive("soak", "--minutes", str(self.options.soak))
+        after = self.vedette.inflate(self.files)  # before and after: the machine may drift
+        self.result["inflate"] = {"name": before[0], "cpu_s": statistics.mean([before[1].cpu, after[1].cpu]), "wall_s": before[1].wall}
+        self.limits()
+        self.result["problems"] = self.problems
+        return report.markdown(self.result)
 
-    def ratios(self):
-        """CPU of the largest rule count against the smallest, and 400 against 40 where both were run."""
-        pairs = [(400, 40)] if {40, 400} <= self.cpu.keys() else []
-        low, high = min(self.cpu, default=0), max(self.cpu, default=0)
-        if high != low and (high, low) not in pairs:
-            pairs.append((high, low))
-        return [(a, b, self.cpu[a] / self.cpu[b]) for a, b in pairs]
-
-    def report(self):
-        truth = self.truth
-        lines = [
-            "# Replay throughput",
-            "",
-            f"{truth['records']:,} records, {truth['raw_bytes'] / 1e6:,.0f} MB raw in {len(self.files)} gzip files "
-            f"({truth['gz_bytes'] / 1e6:,.1f} MB, ratio {truth['ratio']}), seed {truth['seed']}; median of {self.options.repeat}; page cache warm; "
-            f"MB are 10^6 bytes of raw JSON.",
-            f"Machine: {machine()}.",
-            "",
-            "| Run | CPU s | Wall s | MB per CPU-s | MB/s (wall) | Records per CPU-s | Peak MB | Alerts |",
-            "| --- | --: | --: | --: | --: | --: | --: | --: |",
-        ]
-        for name, cpu, wall, rate, speed, records, memory, alerts in self.rows:
-            lines.append(
-                f"| {name} | {cpu:.2f} | {wall:.2f} | {rate:,.0f} | {speed:,.0f} | {records:,.0f} | {'' if memory is None else f'{memory:,.0f}'} | {alerts} |"
-            )
-        lines.append("")
-        for a, b, ratio in self.ratios():
-            lines.append(f"* CPU({a} rules) / CPU({b} rules) = {ratio:.2f}")
-            if self.options.max_ratio and ratio > self.options.max_ratio:
-                self.problems.append(f"CPU({a})/CPU({b}) is {ratio:.2f}, the limit is {self.options.max_ratio}")
-        for count, cpu in self.cpu.items():
-            lines.append(f"* CPU({count} rules) / CPU(inflate only) = {cpu / max(self.inflate, 1e-9):.1f}")
-            rate = truth["raw_bytes"] / 1e6 / max(cpu, 1e-9)
+    def limits(self):
+        done = {c: r for c, r in self.result["replay"].items() if r}
+        if not done:
+            return
+        low, high = min(done), max(done)
+        ratio = done[high]["cpu_s"] / max(done[low]["cpu_s"], 1e-9)
+        if self.options.max_ratio and ratio > self.options.max_ratio:
+            self.problems.append(f"CPU({high})/CPU({low}) is {ratio:.2f}, the limit is {self.options.max_ratio}")
+        for count, run in done.items():
+            rate = self.truth["raw_bytes"] / 1e6 / max(run["cpu_s"], 1e-9)
             if self.options.min_rate and rate < self.options.min_rate:
                 self.problems.append(f"{rate:.0f} MB per CPU-second at {count} rules, the limit is {self.options.min_rate}")
-        lines.append(f"* Alerts: {'all as planted' if not self.problems else 'see below'}")
-        lines += ["", "## Problems", ""] + [f"* {p}" for p in self.problems] if self.problems else []
-        return "\n".join(lines) + "\n"
 
 
 def parse(arguments):
@@ -239,11 +258,14 @@ def parse(arguments):
     parser.add_argument("--data", help="folder of the data; made there if it is missing (default: a temporary folder)")
     parser.add_argument("--size", type=generate.bytes_of, default=None, help="raw bytes (default 1GB; 20MB with --quick)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--counts", default="40,400", help="rule counts (default 40,400)")
+    parser.add_argument("--counts", default=None, help="rule counts (default 10,100,500,3000; 10,100 with --quick)")
     parser.add_argument("--stateful", type=int, default=0, help="threshold rules beside the others")
     parser.add_argument("--repeat", type=int, default=None, help="runs of each count (default 3; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="small and once: for a smoke test")
-    parser.add_argument("--out", help="write the report to this file as well")
+    parser.add_argument("--peers", metavar="DIR", help="run other engines too; their packages go to a virtual environment in this folder")
+    parser.add_argument("--latency", action="store_true", help="measure the time from an appended line to its alert")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="let the daemon run for so long and watch its memory")
+    parser.add_argument("--out", help="write the report to OUT.md and everything measured to OUT.json")
     parser.add_argument(
         "--max-ratio", type=float, help="fail when the CPU of the largest count is more than this times that of the smallest"
     )
@@ -252,12 +274,13 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     options.size = options.size or generate.bytes_of("20MB" if options.quick else "1GB")
     options.repeat = options.repeat or (1 if options.quick else 3)
+    options.counts = options.counts or ("10,100" if options.quick else "10,100,500,3000")
     try:
-        options.counts = [int(c) for c in options.counts.split(",")]
+        options.counts = sorted({int(c) for c in options.counts.split(",")})
     except ValueError:
         parser.error(f"--counts takes numbers with commas, not {options.counts!r}")
-    if not options.counts or min(options.counts) < 1 or options.stateful < 0:
-        parser.error("--counts are at least 1, --stateful is at least 0")
+    if min(options.counts) < rulebook.PLANTED_RULES or max(options.counts) > 9999 or options.stateful < 0:
+        parser.error(f"--counts are from {rulebook.PLANTED_RULES} to 9999, --stateful is at least 0")
     return options
 
 
@@ -270,11 +293,15 @@ def main(arguments=None):
     options.binary = os.path.abspath(binary)
     with tempfile.TemporaryDirectory(prefix="vedette-bench-") as work:
         benchmark = Benchmark(options, work)
-        report = benchmark.run()
-    print(report, end="")
+        text = benchmark.run()
+    print(text, end="")
     if options.out:
-        with open(options.out, "w", encoding="utf-8") as file:
-            file.write(report)
+        stem = options.out.removesuffix(".md")
+        with open(stem + ".md", "w", encoding="utf-8") as file:
+            file.write(text)
+        with open(stem + ".json", "w", encoding="utf-8") as file:
+            json.dump(benchmark.result, file, indent=1)
+            file.write("\n")
     for problem in benchmark.problems:
         print(f"run.py: {problem}", file=sys.stderr)
     return 1 if benchmark.problems else 0

@@ -93,13 +93,28 @@ class BenchmarkData(unittest.TestCase):
     def test_clones_match_what_was_planted_and_nothing_else(self):
         found = {}
         for rule in map(rules.Rule, range(60)):
-            targets = [r["eventID"] if rule.kind == "cloudtrail" else r["correlationId"] for r in self.records if matches(rule, r)]
-            self.assertEqual(len(targets), len(set(targets)), "two planted records share the entity that tells their alerts apart")
+            targets = {}
+            for r in self.records:
+                if matches(rule, r):
+                    target = r["eventID"] if rule.kind == "cloudtrail" else r["correlationId"]
+                    targets[target] = targets.get(target, 0) + 1
+            if rule.base == 4:
+                self.assertEqual(set(targets.values()) - {rules.THRESHOLD}, set(), "every burst reaches the threshold, and no more")
+            else:
+                self.assertEqual(set(targets.values()) - {1}, set(), "two planted records share the entity that tells their alerts apart")
+            if rule.base == 8:
+                joined = {r["eventID"] for r in self.records if r.get("eventName") == f"Tag{rule.key}"}
+                self.assertEqual(joined, set(targets), "both sides of the join are there")
             if targets:
                 found[rule.id] = len(targets)
         planted = {rule: count for rule, count in self.truth["planted"].items() if not rules.is_stateful(rule)}
         self.assertEqual(found, planted)
-        self.assertGreaterEqual(len(found), 35)
+        self.assertEqual(len(found), rules.PLANTED_RULES)
+
+    def test_four_rules_of_ten_keep_state(self):
+        queries = [rules.Rule(n).query() for n in range(10)]
+        self.assertEqual(sum("summarize" in q or "join" in q for q in queries), 4)
+        self.assertEqual([rules.Rule(n).is_stateful for n in range(10)], ["summarize" in q or "join" in q for q in queries])
 
     def test_threshold_rules_have_their_bursts(self):
         found = {}
