@@ -27,6 +27,12 @@ public final class RuleProgram: Sendable {
     let builder: AlertBuilder
     /// What is kept by panes instead of rows.
     let panes: PanePlan
+    /// The suffix as it is executed, pruned: over groups where they are kept, or over rows alone.
+    let groupSuffix: Plan
+    let rowSuffix: Plan
+    let prepared = PreparedExpressions()
+    /// Over the same rows the suffix gives the same at any tick.
+    let isRepeatable: Bool
     /// For each leg, its horizon conditions over the single column `TimeGenerated`.
     let horizons: [[CompiledExpression]]
 
@@ -80,6 +86,9 @@ public final class RuleProgram: Sendable {
         var groups: [BoundColumn]?
         if rule.grouping == .singleAlert { groups = [] } else { groups = groupColumns?.map { columns[$0] } }
         panes = PanePlan(split, clock: clock, functions: functions)
+        groupSuffix = PlanRewriter.prune(panes.suffix)
+        rowSuffix = PlanRewriter.prune(split.suffix)
+        isRepeatable = panes.views.allSatisfy { $0 != nil } && RuleProgram.isRepeatable(split.suffix, functions: functions)
         isMonotone = growing && !triggersOnEmpty && MonotoneAnalysis.isMonotone(split.suffix, groups: groups, functions: functions)
         horizons = try split.legs.map { leg in
             guard let time = leg.timeColumn else { return [] }
@@ -146,6 +155,21 @@ public final class RuleProgram: Sendable {
         case .equal: count == rule.triggerThreshold
         case .notEqual: count != rule.triggerThreshold
         }
+    }
+
+    private static func isRepeatable(_ plan: Plan, functions: any FunctionCatalog) -> Bool {
+        var result = true
+        PlanTools.forEachNode(plan) { node in
+            switch node.kind {
+            case .sample, .custom: result = false
+            default: break
+            }
+            for e in PlanTools.expressions(node) {
+                let t = ExpressionTraits(e, functions: functions)
+                if t.usesNow || t.isVolatile { result = false }
+            }
+        }
+        return result
     }
 
     private static func isRowLocal(_ plan: Plan) -> Bool {

@@ -16,6 +16,8 @@ public struct ExecutorOptions: Sendable {
     /// Rows of sources that keep one order may go without keys in plans whose results do not hang on them (``PlanOrder``): rows and groups
     /// then come in the source's order instead of that of the keys.
     public var sheddingKeys: Bool
+    /// For plans that are executed again and again. They must have been pruned (``PlanRewriter/prune(_:)``).
+    public var prepared: PreparedExpressions?
 
     public init(
         lineage: Bool = false, keys: Bool = true, stableTake: Bool = true, batchRows: Int = 2048, threads: Int = 1,
@@ -56,7 +58,7 @@ public struct Executor: Sendable {
     }
 
     private func runHere(_ plan: Plan, emit: (Batch) throws -> Bool) throws {
-        let pruned = PlanRewriter.prune(plan)
+        let pruned = options.prepared == nil ? PlanRewriter.prune(plan) : plan
         var options = options
         if options.sheddingKeys, !options.lineage, !PlanOrder.readsKeys(pruned) { options.keys = false }
         let execution = Execution(provider: provider, context: watched, options: options)
