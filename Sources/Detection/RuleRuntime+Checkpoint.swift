@@ -73,6 +73,7 @@ extension RuleRuntime {
     var hasChanges: Bool { isDirty || stores.contains { !$0.added.isEmpty || !$0.dropped.isEmpty } }
 
     func restore(segments: [(leg: Int, id: Int64, bytes: [UInt8])]) throws {
+        prepare()
         for s in segments.sorted(by: { $0.id < $1.id }) where stores.indices.contains(s.leg) {
             try stores[s.leg].restore(id: s.id, bytes: s.bytes, columns: program.split.legs[s.leg].columns)
             if let panes {

@@ -13,6 +13,9 @@ extension RuleRuntime {
         let isGapped = gap.map { $0.least <= window.to && $0.greatest >= window.from } ?? false
         if isGapped, !program.isMonotone { return nil }
         evaluations += 1
+        let began = ContinuousClock.now
+        defer { evaluationTime += began.duration(to: .now) }
+        prepare()
         do {
             let stable = complete ? tick : finalThrough ?? .min
             var batches: [Batch] = []
@@ -53,7 +56,7 @@ extension RuleRuntime {
     /// Whether a tick is known to see the rows that an earlier or later one saw: none lies where an end of a view has passed.
     private func seesTheSame(at tick: Int64, as other: Int64) -> Bool {
         if tick == other { return true }
-        guard program.isRepeatable, options.mode == .streaming else { return false }
+        guard program.panes.isRepeatable, options.mode == .streaming else { return false }
         let (low, high) = (min(tick, other), max(tick, other))
         return program.panes.views.indices.allSatisfy { leg in
             (program.panes.views[leg]?.bounds ?? []).allSatisfy { b in !hasRows(leg: leg, from: low + b.offset, to: high + b.offset) }
@@ -70,7 +73,7 @@ extension RuleRuntime {
         executorOptions.lineage = lineage
         executorOptions.stableTake = true
         var batches: [Batch] = []
-        let suffix = panes == nil ? program.rowSuffix : program.groupSuffix
+        let suffix = panes == nil ? program.panes.rowSuffix : program.panes.suffix
         try Executor(provider: provider, context: context, options: executorOptions).run(suffix) { batch in
             batches.append(batch)
             return true

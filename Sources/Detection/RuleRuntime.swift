@@ -38,9 +38,11 @@ public struct DetectionOptions: Sendable {
 final class RuleRuntime {
     var program: RuleProgram
     let options: DetectionOptions
-    var stores: [LegStore]
+    /// By leg; empty until ``prepare()``.
+    var stores: [LegStore] = []
     /// What is kept by panes instead of rows; nil: nothing.
-    let panes: PaneState?
+    private(set) var panes: PaneState?
+    private var isPrepared = false
     /// The last evaluated tick triggered: the next one probably does.
     var triggered = false
     /// What the last evaluated tick gave, while no row has come since.
@@ -72,6 +74,11 @@ final class RuleRuntime {
     var refused: [RowKey] = []
     var heldTicks = 0
     var evaluations = 0
+    /// Time that evaluations took, and what rows cost as they came.
+    var evaluationTime = Duration.zero
+    var acceptTime = Duration.zero
+    /// Rows taken since the start.
+    var acceptedRows = 0
     /// Ticks since a window last held a row.
     var silentTicks = 0
     /// Ticks that were left out of a long silence.
@@ -99,10 +106,17 @@ final class RuleRuntime {
     init(_ program: RuleProgram, options: DetectionOptions) {
         self.program = program
         self.options = options
-        let panes = PaneState(program.panes, options: options)
-        self.panes = panes
-        stores = program.split.legs.map { LegStore(keepsRows: !(panes?.isThin($0.index) ?? false)) }
         fold = RuleRuntime.fold(of: program)
+    }
+
+    /// Makes what holds rows. Before a rule takes its first row there is nothing to hold, and most rules never take one: they cost no time
+    /// at a start, and no memory.
+    func prepare() {
+        guard !isPrepared else { return }
+        isPrepared = true
+        if !program.isRowLocal { panes = PaneState(program.panes, options: options) }
+        let thin = panes
+        stores = program.split.legs.map { LegStore(keepsRows: !(thin?.isThin($0.index) ?? false)) }
     }
 
     static func fold(of program: RuleProgram) -> EpisodeFold {
@@ -140,9 +154,13 @@ final class RuleRuntime {
 
     func accept(leg: Int, rows: Batch, raw: [RecordHash: String]) -> [AlertEvent] {
         refused = []
+        prepare()
         guard stores.indices.contains(leg), let keys = rows.keys else { return [] }
         guard admit(keys) else { return [] }
         isDirty = true
+        let began = ContinuousClock.now
+        defer { acceptTime += began.duration(to: .now) }
+        acceptedRows += rows.count
         take(leg, rows, raw)
         spill()
         var events: [AlertEvent] = []

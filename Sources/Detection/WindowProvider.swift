@@ -32,16 +32,16 @@ struct WindowProvider: TableProvider {
         _ program: RuleProgram, _ stores: [LegStore], _ panes: PaneState?, from: Int64, to: Int64, stable: Int64, lineage: Bool,
         context: EvaluationContext
     ) {
+        horizons = program.horizons
         var legs: [String: Source] = [:]
         for (i, leg) in program.split.legs.enumerated() {
             legs[Leg.storeName(leg.index)] = Source(
                 columns: leg.columns, segments: stores[i].segments.filter { $0.greatest >= from && $0.least <= to },
-                horizon: program.horizons[i])
+                horizon: horizons[i])
         }
         self.legs = legs
         self.panes = panes.map { Groups(state: $0, stable: stable, lineage: lineage) }
         overflow = (panes?.overflow ?? []).map { $0.segments.filter { $0.greatest >= from && $0.least <= to } }
-        horizons = program.horizons
         nodes = program.panes.nodes
         self.from = from
         self.to = to
