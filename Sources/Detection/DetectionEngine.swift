@@ -63,6 +63,8 @@ public struct RuleFigures: Sendable {
     public let skippedTicks: Int
     public let suppressedOpenings: Int
     public let evaluations: Int
+    /// Of these, ticks that saw the rows of the tick before, whose result was taken over.
+    public let repeats: Int
     public let lastAlert: Int64?
     public let failure: String?
     /// The tick that was left out because its window had not closed when the input ended.
@@ -245,7 +247,8 @@ public final class DetectionEngine {
                 evidenceBytes: r.rawBytes, groups: r.panes?.groups ?? 0, cells: r.panes?.cells ?? 0, stateBytes: r.stateBytes,
                 openEpisodes: r.openEpisodes, lateRows: r.lateRows, heldTicks: r.heldTicks, skippedTicks: r.skippedTicks,
                 suppressedOpenings: r.suppressedOpenings,
-                evaluations: r.evaluations, lastAlert: r.lastAlert, failure: r.failure, incompleteTick: r.incompleteTick)
+                evaluations: r.evaluations, repeats: r.repeats, lastAlert: r.lastAlert, failure: r.failure, incompleteTick: r.incompleteTick
+            )
         }
     }
 

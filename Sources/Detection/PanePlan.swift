@@ -22,6 +22,10 @@ struct PanePlan: Sendable {
     let nodes: [Node]
     /// The suffix over the nodes' groups and the legs that keep rows.
     let suffix: Plan
+    /// The suffix over legs alone, pruned as ``suffix`` is.
+    let rowSuffix: Plan
+    /// Over the same rows the suffix gives the same at any tick.
+    let isRepeatable: Bool
     /// For each leg, what a tick sees of it; nil where its horizon is none of fixed bounds.
     let views: [PaneView?]
     let clocks: [PaneClock]
@@ -39,13 +43,30 @@ struct PanePlan: Sendable {
         let cutter = PaneCutter(split, views: views, functions: functions)
         let cut = cutter.cut(split.suffix)
         nodes = cutter.nodes
-        suffix = cut
+        suffix = PlanRewriter.prune(cut)
+        rowSuffix = PlanRewriter.prune(split.suffix)
+        isRepeatable = views.allSatisfy { $0 != nil } && PanePlan.isRepeatable(split.suffix, functions: functions)
         obstacle = cutter.obstacle
         var read: Set<Int> = []
         PlanTools.forEachTable(cut) { name, _ in
             for leg in split.legs where Leg.storeName(leg.index) == name { read.insert(leg.index) }
         }
         rowLegs = read
+    }
+
+    private static func isRepeatable(_ plan: Plan, functions: any FunctionCatalog) -> Bool {
+        var result = true
+        PlanTools.forEachNode(plan) { node in
+            switch node.kind {
+            case .sample, .custom: result = false
+            default: break
+            }
+            for e in PlanTools.expressions(node) {
+                let t = ExpressionTraits(e, functions: functions)
+                if t.usesNow || t.isVolatile { result = false }
+            }
+        }
+        return result
     }
 
     // MARK: Words

@@ -168,12 +168,13 @@ final class PaneState {
 
     /// Whether any row's time lies in the closed interval, of the legs that keep no rows. Both ends must be ends of views.
     func hasRows(from: Int64, to: Int64) -> Bool {
-        panes.indices.contains { leg in
-            guard isThin(leg) else { return false }
-            let at = position(plan.clocks[leg].pane(of: from), leg)
-            return (at < panes[leg].count && panes[leg][at].number <= plan.clocks[leg].pane(of: to))
-                || overflow[leg].hasRows(from: from, to: to)
-        }
+        panes.indices.contains { isThin($0) && hasRows(leg: $0, from: from, to: to) }
+    }
+
+    func hasRows(leg: Int, from: Int64, to: Int64) -> Bool {
+        let at = position(plan.clocks[leg].pane(of: from), leg)
+        return (at < panes[leg].count && panes[leg][at].number <= plan.clocks[leg].pane(of: to))
+            || overflow[leg].hasRows(from: from, to: to)
     }
 
     /// A time of every pane that has rows, of the legs that keep none: the same ticks cover all rows of a pane.

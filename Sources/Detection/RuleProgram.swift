@@ -30,6 +30,8 @@ public final class RuleProgram: Sendable {
     /// What is kept by panes instead of rows; made when the rule first takes a row.
     var panes: PanePlan { paned.value }
     private let paned: Once<PanePlan>
+    /// Expressions of the suffix.
+    let prepared = PreparedExpressions()
     /// For each leg, its horizon conditions over the single column `TimeGenerated`.
     var horizons: [[CompiledExpression]] { views.value }
     private let views: Once<[[CompiledExpression]]>

@@ -100,7 +100,9 @@ extension RuleRuntime {
             let freed = panes.shedRaw()
             if freed > 0 { return freed }
         }
-        guard let i = stores.indices.max(by: { stores[$0].rawBytes < stores[$1].rawBytes }) else { return 0 }
+        guard let i = stores.indices.filter({ stores[$0].keepsRows }).max(by: { stores[$0].rawBytes < stores[$1].rawBytes }) else {
+            return 0
+        }
         return stores[i].shedRaw()
     }
 }

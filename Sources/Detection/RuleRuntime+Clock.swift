@@ -71,6 +71,11 @@ extension RuleRuntime {
         rowStores.contains { $0.hasRows(from: from, to: to) } || panes?.hasRows(from: from, to: to) ?? false
     }
 
+    func hasRows(leg: Int, from: Int64, to: Int64) -> Bool {
+        if let panes, panes.isThin(leg) { return panes.hasRows(leg: leg, from: from, to: to) }
+        return stores[leg].hasRows(from: from, to: to)
+    }
+
     private var earliestTime: Int64? { (rowStores.compactMap(\.earliest) + [panes?.earliest].compactMap { $0 }).min() }
 
     private var rowStores: [LegStore] { panes == nil ? stores : stores.filter(\.keepsRows) }

@@ -18,12 +18,20 @@ extension RuleRuntime {
         prepare()
         do {
             let stable = complete ? tick : finalThrough ?? .min
-            // Most ticks trigger nothing: what results were made of is only asked for when there are some.
-            var batches = try run(window, stable: stable, lineage: triggered)
-            let count = batches.reduce(0) { $0 + $1.count }
-            let triggers = RuleProgram.triggers(program.rule, count: count)
-            if triggers, !triggered { batches = try run(window, stable: stable, lineage: true) }
-            triggered = triggers
+            var batches: [Batch] = []
+            var groups: [GroupResult]?
+            var triggers = triggered
+            if let latest, seesTheSame(at: tick, as: latest.tick) {
+                (batches, groups) = (latest.batches, latest.groups)
+                repeats += 1
+            } else {
+                // Most ticks trigger nothing: what results were made of is only asked for when there are some.
+                batches = try run(window, stable: stable, lineage: triggered)
+                triggers = RuleProgram.triggers(program.rule, count: batches.reduce(0) { $0 + $1.count })
+                if triggers, !triggered { batches = try run(window, stable: stable, lineage: true) }
+                triggered = triggers
+            }
+            latest = (tick, batches, groups)
             observer?(
                 TickObservation(
                     ruleID: program.rule.id, tick: tick, isComplete: complete, columns: program.split.suffix.columns, batches: batches))
@@ -33,13 +41,25 @@ extension RuleRuntime {
                 heldTicks += 1
                 return nil
             }
+            let found = groups ?? TickGrouping(program: program, options: options).groups(ResultRow.ordered(batches))
+            latest?.groups = found
             return TickResult(
-                groups: TickGrouping(program: program, options: options).groups(ResultRow.ordered(batches)),
+                groups: found,
                 isWindowComplete: complete && !isGapped,
                 isHistoryComplete: hasHistory, isAmended: amended)
         } catch {
             failure = "\(error)"
             return nil
+        }
+    }
+
+    /// Whether a tick is known to see the rows that an earlier or later one saw: none lies where an end of a view has passed.
+    private func seesTheSame(at tick: Int64, as other: Int64) -> Bool {
+        if tick == other { return true }
+        guard program.panes.isRepeatable, options.mode == .streaming else { return false }
+        let (low, high) = (min(tick, other), max(tick, other))
+        return program.panes.views.indices.allSatisfy { leg in
+            (program.panes.views[leg]?.bounds ?? []).allSatisfy { b in !hasRows(leg: leg, from: low + b.offset, to: high + b.offset) }
         }
     }
 
@@ -49,10 +69,11 @@ extension RuleRuntime {
         let provider = WindowProvider(
             program, stores, panes, from: window.from, to: window.to, stable: stable, lineage: lineage, context: context)
         var executorOptions = ExecutorOptions()
+        executorOptions.prepared = program.prepared
         executorOptions.lineage = lineage
         executorOptions.stableTake = true
         var batches: [Batch] = []
-        let suffix = panes == nil ? program.split.suffix : program.panes.suffix
+        let suffix = panes == nil ? program.panes.rowSuffix : program.panes.suffix
         try Executor(provider: provider, context: context, options: executorOptions).run(suffix) { batch in
             batches.append(batch)
             return true

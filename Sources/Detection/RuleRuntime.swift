@@ -45,6 +45,10 @@ final class RuleRuntime {
     private var isPrepared = false
     /// The last evaluated tick triggered: the next one probably does.
     var triggered = false
+    /// What the last evaluated tick gave, while no row has come since.
+    var latest: (tick: Int64, batches: [Batch], groups: [GroupResult]?)?
+    /// Ticks whose result was that of the tick before.
+    var repeats = 0
 
     /// Results of triggering ticks after ``baseTick``.
     var results: [Int64: TickResult] = [:]
@@ -125,6 +129,7 @@ final class RuleRuntime {
     /// are retained fit, because the fingerprint covers names, types and order of the legs' columns.
     func adopt(_ other: RuleProgram) {
         program = other
+        latest = nil
         fold = RuleRuntime.fold(of: other)
     }
 
@@ -140,7 +145,10 @@ final class RuleRuntime {
     var suppressedOpenings: Int { base.suppressedOpenings }
     /// Rows came since the last look at open ticks.
     var hasFreshRows: Bool { freshTimes != nil }
-    var rawBytes: Int { stores.reduce(panes.map { p in p.overflow.reduce(p.rawBytes) { $0 + $1.rawBytes } } ?? 0) { $0 + $1.rawBytes } }
+    /// Rows that wait for a checkpoint share their raw records with the panes.
+    var rawBytes: Int {
+        stores.reduce(panes.map { p in p.overflow.reduce(p.rawBytes) { $0 + $1.rawBytes } } ?? 0) { $0 + ($1.keepsRows ? $1.rawBytes : 0) }
+    }
 
     // MARK: Input
 
@@ -177,6 +185,7 @@ final class RuleRuntime {
         // What panes hold is kept as rows for a restart alone.
         if stores[leg].keepsRows || options.takesCheckpoints { stores[leg].append(rows, raw: raw) }
         panes?.accept(leg: leg, rows, raw: raw)
+        latest = nil
     }
 
     /// A stateless rule fires for a row however late it is: its tick's state is gone, so the alert stands alone.

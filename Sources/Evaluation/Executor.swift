@@ -18,6 +18,8 @@ public struct ExecutorOptions: Sendable {
     public var sheddingKeys: Bool
     /// Notes what each operator does; nil: nothing is noted.
     public var profile: ExecutionProfile?
+    /// For plans that are executed again and again. They must have been pruned (``PlanRewriter/prune(_:)``).
+    public var prepared: PreparedExpressions?
 
     public init(
         lineage: Bool = false, keys: Bool = true, stableTake: Bool = true, batchRows: Int = 2048, threads: Int = 1,
@@ -58,7 +60,7 @@ public struct Executor: Sendable {
     }
 
     private func runHere(_ plan: Plan, emit: (Batch) throws -> Bool) throws {
-        let pruned = PlanRewriter.prune(plan)
+        let pruned = options.prepared == nil ? PlanRewriter.prune(plan) : plan
         options.profile?.began(pruned)
         var options = options
         if options.sheddingKeys, !options.lineage, !PlanOrder.readsKeys(pruned) { options.keys = false }

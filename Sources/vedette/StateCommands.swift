@@ -139,7 +139,7 @@ struct StatusCommand: ParsableCommand {
         if case .array(let list)? = status["rules"] {
             var t = TextTable(
                 ["RULE", "ROWS KEPT", "ON DISK", "STATE", "EVIDENCE", "OPEN", "LATE", "HELD", "LAST ALERT", "FAILURE"],
-                alignment: [.left, .right, .right, .right, .right, .right, .right])
+                alignment: [.left, .right, .right, .right, .right, .right, .right, .right])
             for o in list {
                 t.rows.append([
                     s(o["name"]), s(o["retained_rows"]), s(o["spilled_rows"]), s(o["state_bytes"]), s(o["evidence_bytes"]),

@@ -14,7 +14,7 @@ extension LawRun {
             let text = records.map { $0.json + "\n" }.joined()
             files.append(InputFile(path: try directory.write("source\(i).json", text), size: UInt64(text.utf8.count)))
         }
-        let engine = try LawRun.makeEngine(lawCase)
+        let engine = try LawRun.makeEngine(lawCase, takesCheckpoints: false)
         var outcome = LawOutcome()
         // The replay calls the engine, and so the observer, from one thread at a time.
         let observed = Mutex<[TickObservation]>([])

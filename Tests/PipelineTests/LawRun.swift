@@ -118,9 +118,10 @@ final class LawRun {
             positions: records.map { _ in 0 }, lastTimes: records.map { _ in 0 }, watermarks: records.map { _ in nil })
     }
 
-    static func makeEngine(_ lawCase: LawCase, isTight: Bool = false) throws -> DetectionEngine {
+    static func makeEngine(_ lawCase: LawCase, isTight: Bool = false, takesCheckpoints: Bool = true) throws -> DetectionEngine {
         let lateness = lawCase.log.lateness
         var options = lawCase.options
+        options.takesCheckpoints = takesCheckpoints
         if isTight {
             options.retainedRowsPerRule = 9
             options.evidenceBudget = 3000

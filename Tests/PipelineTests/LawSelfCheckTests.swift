@@ -5,7 +5,7 @@ import Testing
 /// The harness itself: it must find an engine, a window or a store that is wrong.
 @Suite struct LawSelfCheckTests {
     /// Cases enough that each flaw shows in some of them.
-    static let seeds: ClosedRange<UInt64> = 1...8
+    static let seeds: ClosedRange<UInt64> = 1...14
 
     private func found(_ body: (LawCase, UInt64) throws -> [String]) throws -> Int {
         var n = 0

@@ -53,6 +53,7 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
 
     /// An expression of a plan node over one of its inputs, compiled once an execution.
     func compiled(_ expr: BoundExpr, of plan: Plan, over input: [BoundColumn], side: Int = 0) throws -> CompiledExpression {
+        if let known = try options.prepared?.compiled(expr, of: plan, over: input, side: side) { return known }
         let key = ExpressionKey(plan: ObjectIdentifier(plan), expr: ObjectIdentifier(expr), input: side)
         if let known = caches.withLock({ $0.expressions[key] }) { return known }
         let made = try CompiledExpression(expr, input: input, subqueries: self)

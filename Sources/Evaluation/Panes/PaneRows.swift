@@ -11,6 +11,7 @@ struct PaneRows {
     private var counts = ContiguousArray<Int64>()
     /// Least row keys, where rows do not stand for themselves (after mv-expand); else empty.
     private var keys = ContiguousArray<RowKey>()
+    private var scratch = ContiguousArray<RowKey>()
     /// Keys in ``rests``.
     private(set) var sampled = 0
     /// Samples are left out.
@@ -107,8 +108,36 @@ struct PaneRows {
             sampled += rest?.count ?? 0
             return
         }
-        let sample = [first] + (rest.map(Array.init) ?? [])
-        merge(cell, Lineage(least: first, greatest: sample[sample.count - 1], count: count, sample: sample))
+        merge(cell, first: first, rest: rest ?? [])
+        counts[cell] &+= count
+    }
+
+    /// The sample of both, as ``Lineage/merge(_:)`` makes it.
+    private mutating func merge(_ cell: Int, first: RowKey, rest: ContiguousArray<RowKey>) {
+        let mine = rests[cell] ?? []
+        scratch.removeAll(keepingCapacity: true)
+        var i = -1
+        var j = -1
+        while i < mine.count || j < rest.count {
+            let a = i < 0 ? firsts[cell] : i < mine.count ? mine[i] : nil
+            let b = j < 0 ? first : j < rest.count ? rest[j] : nil
+            let next: RowKey
+            if let a, b.map({ a <= $0 }) ?? true {
+                next = a
+                i += 1
+            } else if let b {
+                next = b
+                j += 1
+            } else {
+                break
+            }
+            if scratch.last != next { scratch.append(next) }
+        }
+        let side = Lineage.sampleSide
+        if scratch.count > 2 * side { scratch.removeSubrange(side..<(scratch.count - side)) }
+        firsts[cell] = scratch[0]
+        rests[cell] = scratch.count > 1 ? ContiguousArray(scratch[1...]) : nil
+        sampled += scratch.count - 1 - mine.count
     }
 
     private mutating func noteKey(_ cell: Int, _ key: RowKey) {
