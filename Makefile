@@ -10,8 +10,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Why each is needed: docs/dependencies.md.
 BUILD_PACKAGES := zlib1g-dev libisal-dev libzstd-dev libsimdjson-dev libre2-dev libxxhash-dev libhyperscan-dev libs2-dev libssl-dev libsqlite3-dev \
-    libcurl4-openssl-dev
-TEST_PACKAGES := python3 python3-jsonschema jq gzip zstd openssl procps systemd valgrind binutils
+    libcurl4-openssl-dev libmaxminddb-dev
+TEST_PACKAGES := python3 python3-jsonschema jq gzip zstd openssl procps systemd libmaxmind-db-writer-perl valgrind binutils
 
 # Installs those Debian packages of a list that are missing.
 define install

@@ -46,6 +46,7 @@ let package = Package(
             linkerSettings: literalScanner + [
                 .linkedLibrary("isal"), .linkedLibrary("z"), .linkedLibrary("zstd"), .linkedLibrary("simdjson"),
                 .linkedLibrary("re2"), .linkedLibrary("s2"), .linkedLibrary("xxhash"), .linkedLibrary("crypto"), .linkedLibrary("curl"),
+                .linkedLibrary("maxminddb"),
                 .linkedLibrary("stdc++"),
             ]),
         room("Columnar", ["CKernels"]),
@@ -82,10 +83,12 @@ let package = Package(
         roomTests("Ingest", ["CKernels", "Columnar"]),
         roomTests("Matcher", ["Columnar", "KQL", "Evaluation"]),
         roomTests("Rules", ["Columnar"]),
-        roomTests("Detection", ["Columnar", "KQL", "Evaluation", "Matcher", "Rules"]),
+        roomTests("Detection", ["Columnar", "KQL", "Evaluation", "Matcher", "Rules", "Tables"]),
         roomTests("Storage", ["Columnar", "Ingest", "Rules", "Detection", grdb]),
         roomTests("Sinks", ["Columnar", "Detection", "Rules"]),
-        roomTests("Service", ["CKernels", "Columnar", "KQL", "Detection", "Ingest", "Rules", "Sinks", "Storage", "Tables", logging]),
+        roomTests(
+            "Service",
+            ["CKernels", "Columnar", "KQL", "Evaluation", "Matcher", "Detection", "Ingest", "Rules", "Sinks", "Storage", "Tables", logging]),
         roomTests("Pipeline", ["Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules", "Detection"]),
     ],
     swiftLanguageModes: [.v6],

@@ -59,15 +59,26 @@ public struct Executor: Sendable {
         let pruned = PlanRewriter.prune(plan)
         var options = options
         if options.sheddingKeys, !options.lineage, !PlanOrder.readsKeys(pruned) { options.keys = false }
-        let execution = Execution(provider: provider, context: context, options: options)
+        let execution = Execution(provider: provider, context: watched, options: options)
         var rows = 0
-        let limit = context.limits.resultRows
         try execution.run(pruned, Environment()) { batch in
             if batch.count == 0 { return true }
             rows += batch.count
-            if rows > limit { throw EvaluationError("the result has more than \(limit) rows (limit resultRows)") }
+            try check(resultRows: rows)
             return try emit(batch)
         }
+    }
+
+    /// The context with its watch, which starts now unless the caller's runs already.
+    private var watched: EvaluationContext {
+        var c = context
+        if c.watch == nil { c.watch = QueryWatch(c.limits) }
+        return c
+    }
+
+    private func check(resultRows rows: Int) throws {
+        let limit = context.limits.resultRows
+        if rows > limit { throw context.limits.reached(.resultRows, "the result has more than \(limit) rows") }
     }
 
     /// Runs a plan of several results (`BoundQuery/resultNames`) one after the other, or any other as the only one. What they share is
@@ -75,15 +86,14 @@ public struct Executor: Sendable {
     public func runResults(_ plan: Plan, emit: (_ result: Int, Batch) throws -> Bool) throws {
         guard case .custom("results", _, _, _) = plan.kind else { return try run(plan) { try emit(0, $0) } }
         try LargeStack.run(bytes: 8 << 20 + plan.levels << 14) {
-            let execution = Execution(provider: provider, context: context, options: options)
+            let execution = Execution(provider: provider, context: watched, options: options)
             guard case .custom(_, let inputs, _, _) = PlanRewriter.prune(plan).kind else { return }
-            let limit = context.limits.resultRows
             for (i, input) in inputs.enumerated() {
                 var rows = 0
                 try execution.run(input, Environment()) { batch in
                     if batch.count == 0 { return true }
                     rows += batch.count
-                    if rows > limit { throw EvaluationError("the result has more than \(limit) rows (limit resultRows)") }
+                    try check(resultRows: rows)
                     return try emit(i, batch)
                 }
             }

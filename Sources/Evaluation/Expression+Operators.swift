@@ -223,7 +223,7 @@ extension ExpressionCompiler {
         }
         let cache = RegexCache()
         return valueNode([text, pattern], .bool, strict: true) { a in
-            .bool(cache.regex(textValue(a[1]))?.matches(textValue(a[0])) ?? false)
+            .bool(try cache.regex(textValue(a[1]))?.matches(textValue(a[0])) ?? false)
         }
     }
 }

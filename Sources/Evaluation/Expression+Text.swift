@@ -72,10 +72,14 @@ private func foldCase(_ column: StringColumn) -> StringColumn {
 final class RegexCache: Sendable {
     private let known = Mutex<[TextKey: Regex2]>([:])
 
-    /// Nil for a malformed pattern: text from rows is data, so it does not match instead of ending the query.
-    func regex(_ pattern: String) -> Regex2? {
+    /// Nil for a malformed pattern: text from rows is data, so it does not match instead of ending the query. One that is too large does.
+    func regex(_ pattern: String) throws -> Regex2? {
         if let r = known.withLock({ $0[TextKey(pattern)] }) { return r }
-        guard let made = try? Regex2(pattern) else { return nil }
+        let made: Regex2
+        do { made = try Regex2(pattern) } catch let error as EvaluationError {
+            if error.isLimit { throw error }
+            return nil
+        }
         known.withLock {
             if $0.count >= 256 { $0.removeAll() }
             $0[TextKey(pattern)] = made

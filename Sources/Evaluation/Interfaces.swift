@@ -9,6 +9,9 @@ public struct EvaluationContext: Sendable {
     public var seed: UInt64
     /// Rows, bytes and time that one execution may use; reaching one is an error that names it.
     public var limits: EvaluationLimits
+    /// Looks at the clock and the memory of this execution, if either is limited; ``Executor`` makes one unless it is given. Sources whose
+    /// reading takes long ask it too.
+    public var watch: QueryWatch?
 
     public init(now: Int64, seed: UInt64 = 0, limits: EvaluationLimits = EvaluationLimits()) {
         self.now = now
@@ -17,34 +20,17 @@ public struct EvaluationContext: Sendable {
     }
 }
 
-public struct EvaluationLimits: Sendable {
-    /// Rows that any one operator may hold at a time (sort, join, summarize, range ...).
-    public var heldRows: Int
-    /// Rows of the result.
-    public var resultRows: Int
-    /// Memory that `summarize`, `join` and `sort` each hold, roughly, before they put rows aside in temporary files.
-    public var heldBytes: Int
-    /// The folder of temporary files; nil: `TMPDIR`, or `/tmp`.
-    public var temporaryFolder: String?
-
-    public init(
-        heldRows: Int = 20_000_000, resultRows: Int = 5_000_000, heldBytes: Int = 1 << 30, temporaryFolder: String? = nil
-    ) {
-        self.heldRows = heldRows
-        self.resultRows = resultRows
-        self.heldBytes = heldBytes
-        self.temporaryFolder = temporaryFolder
-    }
-}
-
 /// An execution that cannot go on: a limit, a function's error, a failing source.
 public struct EvaluationError: Error, Sendable, CustomStringConvertible {
     public let message: String
     /// Where in the query, if known.
     public let range: SourceRange?
-    public init(_ message: String, at range: SourceRange? = nil) {
+    /// A limit was reached: never to be taken for an answer.
+    public let isLimit: Bool
+    public init(_ message: String, at range: SourceRange? = nil, isLimit: Bool = false) {
         self.message = message
         self.range = range
+        self.isLimit = isLimit
     }
     public var description: String { message }
 }

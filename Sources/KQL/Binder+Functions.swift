@@ -64,6 +64,7 @@ extension BindingSession {
         if BindingSession.builtinScalars.contains(name.text) { return bindBuiltin(name, args, range, scope) }
         if let sig = scalarSignature(name.text) {
             guard let call = bindScalar(sig, name, args, range, scope) else { return nil }
+            if sig.name == BindingSession.geoInfo { return withGeoDatabase(call, name) }
             if sig.tuple.isEmpty { return call }
             return tupleItem(call, 0, sig.tuple[0].type, range)
         }

@@ -30,7 +30,15 @@ extension BindingSession {
             let fallback = "union_arg\(i + offset)"
             if let n = wildcard(item) {
                 let names = schemas.tableNames.filter { Wildcard.matches($0, n.text) }
-                if names.isEmpty {
+                let views = (env?.views.reversed() ?? []).filter { Wildcard.matches($0, n.text) }
+                for v in views {
+                    if let r = bindTabular(Expr(.call(Name(v, range: n.range), []), n.range), env), !r.isUnknown {
+                        branches.append(Branch(relation: r, name: v))
+                    } else {
+                        failed = true
+                    }
+                }
+                if names.isEmpty, views.isEmpty {
                     if isFuzzy {
                         warning(.fuzzyBranch, "no table matches `\(n.text)`; the branch is left out", n.range)
                     } else {

@@ -50,6 +50,7 @@ enum BinderCode: String, CaseIterable {
     case unknownWatchlist = "VK0210"
     case badWatchlist = "VK0211"
     case externalData = "VK0212"
+    case noGeoDatabase = "VK0213"
     // The query as a whole
     case noQuery = "VK0170"
     case severalQueries = "VK0171"

@@ -15,6 +15,8 @@ public protocol WorkspaceContent: Sendable {
     var watchlistAliases: [String] { get }
     /// The rows of `externaldata`, as the request's columns.
     func externalData(_ request: ExternalRequest) -> Result<[[Value]], ContentRefusal>
+    /// The key of the open database that says where addresses are; nil if none is configured.
+    var geoDatabase: Result<String, ContentRefusal>? { get }
 }
 
 /// Why content cannot be given.
@@ -167,6 +169,8 @@ extension SchemaCatalog {
 }
 
 extension WorkspaceContent {
+    public var geoDatabase: Result<String, ContentRefusal>? { nil }
+
     /// What its reader should see: warnings inside functions that are shipped are left out.
     public func shown(_ diagnostics: [Diagnostic]) -> [Diagnostic] {
         diagnostics.filter { $0.severity == .error || !(librarySource(of: $0.range)?.isBuiltIn ?? false) }

@@ -50,6 +50,7 @@ public final class ChunkProcessor {
     }
 
     public var counters: MatchCounters { worker.counters }
+    public var costs: [LegReference: LegCost] { worker.costs }
 
     /// A normaliser that materialises what the rules read.
     public static func normalizer(for rules: RuleSet, catalog: WorkspaceCatalog, options: NormalizerOptions = NormalizerOptions())

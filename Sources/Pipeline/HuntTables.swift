@@ -110,6 +110,7 @@ public final class HuntTables: TableProvider {
         var wantsMore = true
         let files = inputs.filter { wants($0, plan) }
         try HuntScan(files).run(threads: threads, read: { try self.read($0, plan, $1) }) { file, portion in
+            try context.watch?.check()
             switch portion {
             case .rows(let rows, let consumed):
                 progress(consumed)

@@ -24,6 +24,8 @@ public struct ReplaySummary: Sendable {
     public var unrecognizedFiles: [String] = []
     public var problems: [String] = []
     public var counters = MatchCounters()
+    /// What the legs' own work took, over all threads.
+    public var costs: [LegReference: LegCost] = [:]
     public init() {}
 }
 
@@ -131,7 +133,14 @@ public final class Replay: Sendable {
                 }
             }
             spare.give()
-            state.withLock { $0.summary.counters.add(processor.counters) }
+            state.withLock { s in
+                s.summary.counters.add(processor.counters)
+                s.summary.costs.merge(processor.costs) { a, b in
+                    var sum = a
+                    sum.add(b)
+                    return sum
+                }
+            }
         }
         return try state.withLock { s in
             if let failure = s.failure { throw failure }

@@ -1,5 +1,6 @@
 import Columnar
 import Detection
+import Evaluation
 import Glibc
 import Ingest
 import KQL
@@ -48,9 +49,17 @@ public struct VedetteConfiguration: Sendable {
     public var outbox = OutboxLimits()
     public var limits = IngestLimits()
     /// Rows that one rule may retain in memory and on the disk, and bytes of raw records kept for evidence by all.
+    /// Percent of one processor that a rule's own work may take before it is reported.
+    public var ruleProcessorPercent = 20
     public var ruleRows = DetectionOptions().retainedRowsPerRule
     public var spilledRows = DetectionOptions().spilledRowsPerRule
     public var evidenceBytes = DetectionOptions().evidenceBudget
+    /// What one evaluation of a rule's query may use: rows of its result, bytes that an operator may hold (nil: no limit), seconds.
+    public var queryRows = EvaluationLimits().resultRows
+    public var queryBytes: Int?
+    public var querySeconds: Double? = 600
+    /// What one regular expression may take.
+    public var regexBytes = 8 << 20
     /// Files that are gone and whose data is still known.
     public var rememberedFiles = 10_000
     public var logLevel = "info"
@@ -82,6 +91,15 @@ public struct VedetteConfiguration: Sendable {
         return { table[$0] ?? table["default"] ?? 0 }
     }
 
+    /// What one evaluation of a rule's query may use.
+    public var queryLimits: EvaluationLimits {
+        var limits = EvaluationLimits(resultRows: queryRows)
+        limits.memoryBytes = queryBytes
+        limits.seconds = querySeconds
+        limits.settings = [.resultRows: "limits.query_rows", .memoryBytes: "limits.query_bytes", .seconds: "limits.query_time"]
+        return limits
+    }
+
     public var effectiveThreads: Int { threads > 0 ? threads : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
     // MARK: Settings by name
@@ -91,9 +109,12 @@ public struct VedetteConfiguration: Sendable {
         "rules", "inputs", "input", "state_dir", "start_at", "mode", "lateness", "idle_timeout", "outputs", "dead_letter.path",
         "dead_letter.max_bytes", "dead_letter.max_files", "late.path", "late.max_bytes", "late.max_files", "outbox.max_alerts",
         "outbox.max_bytes", "outbox.when_full", "limits.record_bytes", "limits.depth", "limits.expansion_ratio", "limits.rule_rows",
-        "limits.spilled_rows", "limits.evidence_bytes", "limits.remembered_files", "log.level", "log.format", "retention.alerts",
+        "limits.rule_cpu", "limits.spilled_rows", "limits.evidence_bytes", "limits.query_rows", "limits.query_bytes", "limits.query_time",
+        "limits.regex_bytes",
+        "limits.remembered_files", "log.level", "log.format", "retention.alerts",
         "retention.evidence", "checkpoint_interval", "threads", "strict", "cold_raise",
-        "fail_on_dead_letter", "checkpoints", "functions", "watchlists", "watchlist_keys", "content_check", "external.allow",
+        "fail_on_dead_letter", "checkpoints", "functions", "watchlists", "watchlist_keys", "geo_database", "content_check",
+        "external.allow",
         "external.allow_private", "external.refresh", "external.timeout", "external.max_bytes",
     ]
 
@@ -185,9 +206,18 @@ public struct VedetteConfiguration: Sendable {
         case "limits.record_bytes": limits.recordBytes = try number(1024...256 << 20)
         case "limits.depth": limits.depth = try number(4...1000)
         case "limits.expansion_ratio": limits.expansionRatio = try number(2...1_000_000)
+        case "limits.rule_cpu": ruleProcessorPercent = try number(1...100_000)
         case "limits.rule_rows": ruleRows = try number(1...1 << 40)
         case "limits.spilled_rows": spilledRows = try number(0...1 << 40)
         case "limits.evidence_bytes": evidenceBytes = try number(0...1 << 40)
+        case "limits.query_rows": queryRows = try number(1...1 << 40)
+        case "limits.query_bytes":
+            let n = try number(0...1 << 45)
+            queryBytes = n == 0 ? nil : n
+        case "limits.query_time":
+            let ticks = try duration()
+            querySeconds = ticks == 0 ? nil : Double(ticks) / Double(KustoTime.ticksPerSecond)
+        case "limits.regex_bytes": regexBytes = try number(64 << 10...1 << 32)
         case "limits.remembered_files": rememberedFiles = try number(0...10_000_000)
         case "log.level":
             guard ["debug", "info", "notice", "warning", "error"].contains(text) else { throw bad("debug, info, notice, warning or error") }

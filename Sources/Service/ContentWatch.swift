@@ -22,15 +22,18 @@ public final class ContentWatch: Sendable {
 
     /// Starts to look; nothing where there is nothing to look at.
     public func start() {
-        guard !settings.functions.isEmpty || !settings.watchlists.isEmpty || !settings.external.allowed.isEmpty else { return }
+        guard !watched.isEmpty || !settings.external.allowed.isEmpty else { return }
         let thread = DispatchQueue(label: "vedette.content", qos: .utility)
         thread.async { [self] in run() }
     }
 
+    /// Files and folders whose changes ask for a reload.
+    private var watched: [String] { settings.functions + settings.watchlists + (settings.geoDatabase.map { [$0] } ?? []) }
+
     public func stop() { isStopping.store(true, ordering: .relaxed) }
 
     private func run() {
-        var stamp = ContentWatch.stamp(settings.functions + settings.watchlists)
+        var stamp = ContentWatch.stamp(watched)
         var nextCheck = WallClock.monotonic + check
         var nextFetch = WallClock.monotonic + settings.external.refresh
         while !isStopping.load(ordering: .relaxed) {
@@ -38,7 +41,7 @@ public final class ContentWatch: Sendable {
             let now = WallClock.monotonic
             var isNew = false
             if now >= nextCheck {
-                let fresh = ContentWatch.stamp(settings.functions + settings.watchlists)
+                let fresh = ContentWatch.stamp(watched)
                 if fresh != stamp {
                     stamp = fresh
                     isNew = true

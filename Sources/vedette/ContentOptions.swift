@@ -1,6 +1,23 @@
 import ArgumentParser
+import Glibc
 import KQL
 import Service
+
+/// Options that say whether and where compiled rules are kept.
+struct CacheOptions: ParsableArguments {
+    @Flag(help: "Compile every rule anew, and keep nothing for the next start.")
+    var noCache = false
+    @Option(help: ArgumentHelp("Keep compiled rules here ($XDG_CACHE_HOME/vedette, else ~/.cache/vedette).", valueName: "dir"))
+    var cacheDir: String?
+
+    /// Nil where nothing is to be kept.
+    var cache: RuleCache? {
+        if noCache { return nil }
+        return (cacheDir ?? RuleCache.userFolder).map { folder in
+            RuleCache(folder: folder, note: { line in if getenv("VEDETTE_CACHE_DEBUG") != nil { Terminal.err("vedette: cache: \(line)") } })
+        }
+    }
+}
 
 /// Options that say where saved functions, watchlists and external data come from.
 struct ContentOptions: ParsableArguments {
@@ -12,6 +29,8 @@ struct ContentOptions: ParsableArguments {
     var watchlistKeys: [String] = []
     @Option(help: ArgumentHelp("What externaldata may read: http(s) addresses that begin so, files below a folder.", valueName: "prefix"))
     var allowExternal: [String] = []
+    @Option(help: ArgumentHelp("A MaxMind database of places, for geo_info_from_ip_address.", valueName: "file"))
+    var geoDatabase: String?
     @Flag(help: "externaldata may connect to addresses of private networks.")
     var allowPrivate = false
 
@@ -21,6 +40,7 @@ struct ContentOptions: ParsableArguments {
         return [
             ("functions", "--functions", list(functions)), ("watchlists", "--watchlists", list(watchlists)),
             ("watchlist_keys", "--watchlist-keys", list(watchlistKeys)), ("external.allow", "--allow-external", list(allowExternal)),
+            ("geo_database", "--geo-database", geoDatabase.map { [$0] } ?? []),
             ("external.allow_private", "--allow-private", allowPrivate ? ["true"] : []),
         ]
     }

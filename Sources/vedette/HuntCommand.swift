@@ -36,6 +36,7 @@ struct Hunt: ParsableCommand {
     @Option(help: "table, json (Kusto REST v1), jsonl or csv.")
     var format: Format = .table
     @OptionGroup(title: "Content") var content: ContentOptions
+    @OptionGroup(title: "Limits") var limits: LimitOptions
 
     /// Operators in a row that a hunt takes, and the stack on which they are bound, run and dropped.
     private static let levelLimit = 20_000
@@ -77,12 +78,14 @@ struct Hunt: ParsableCommand {
         } else if let t = try Times.parse(at, "--at") {
             now = t
         }
-        let context = EvaluationContext(now: now, seed: 0)
+        var context = EvaluationContext(now: now, seed: 0, limits: limits.apply())
+        // One clock for all that the query needs, plugins that look at the data first included.
+        context.watch = QueryWatch(context.limits)
         var options = BinderOptions(fold: { ConstantFolder.fold(name: $0, args: $1) }, levelLimit: Hunt.levelLimit)
         options.severalResults = true
         // Standard input cannot be read twice.
         if !inputs.contains(where: { $0.file.path == "-" }) {
-            options.probe = { [inputs] plan in
+            options.probe = { [inputs, context] plan in
                 let tables = HuntTables(inputs: inputs, catalog: catalog)
                 tables.expect(PlanRewriter.prune(plan))
                 return try Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false)).collect(plan).batches

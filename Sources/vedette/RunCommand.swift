@@ -1,5 +1,6 @@
 import ArgumentParser
 import Detection
+import Evaluation
 import Glibc
 import Ingest
 import Logging
@@ -73,8 +74,18 @@ struct Run: ParsableCommand {
     var limitsExpansionRatio: String?
     @Option(help: ArgumentHelp("Rows that one rule may retain in memory; the oldest beyond go to the disk.", valueName: "n"))
     var limitsRuleRows: String?
+    @Option(help: ArgumentHelp("Percent of a processor that one rule's own work may take before it is reported.", valueName: "percent"))
+    var limitsRuleCpu: String?
     @Option(help: ArgumentHelp("Rows that one rule may retain on the disk; beyond, it refuses rows.", valueName: "n"))
     var limitsSpilledRows: String?
+    @Option(help: ArgumentHelp("Most rows of one evaluation of a rule's query.", valueName: "rows"))
+    var limitsQueryRows: String?
+    @Option(help: ArgumentHelp("Most memory that one operator of a rule's query may hold; 0: no limit.", valueName: "bytes"))
+    var limitsQueryBytes: String?
+    @Option(help: ArgumentHelp("Most time of one evaluation of a rule's query; 0s: no limit.", valueName: "duration"))
+    var limitsQueryTime: String?
+    @Option(help: ArgumentHelp("Most memory of one regular expression.", valueName: "bytes"))
+    var limitsRegexBytes: String?
     @Option(help: ArgumentHelp("Bytes of raw records kept for evidence.", valueName: "bytes"))
     var limitsEvidenceBytes: String?
     @Option(help: ArgumentHelp("Files that are gone and whose copies are still recognised.", valueName: "n"))
@@ -100,6 +111,8 @@ struct Run: ParsableCommand {
     @Option(help: ArgumentHelp("How often the files of functions and watchlists are looked at for changes.", valueName: "duration"))
     var contentCheck: String?
     @OptionGroup(title: "Content") var content: ContentOptions
+    @Flag(help: "Compile every rule anew, and keep nothing for the next start.")
+    var noCache = false
     @Option(help: .hidden)
     var checkpoints: String?
 
@@ -125,7 +138,10 @@ struct Run: ParsableCommand {
             ("late.max_files", one(lateMaxFiles)), ("outbox.max_alerts", one(outboxMaxAlerts)), ("outbox.max_bytes", one(outboxMaxBytes)),
             ("outbox.when_full", one(outboxWhenFull)), ("limits.record_bytes", one(limitsRecordBytes)), ("limits.depth", one(limitsDepth)),
             ("limits.expansion_ratio", one(limitsExpansionRatio)), ("limits.rule_rows", one(limitsRuleRows)),
-            ("limits.spilled_rows", one(limitsSpilledRows)),
+            ("limits.rule_cpu", one(limitsRuleCpu)),
+            ("limits.spilled_rows", one(limitsSpilledRows)), ("limits.query_rows", one(limitsQueryRows)),
+            ("limits.query_bytes", one(limitsQueryBytes)), ("limits.query_time", one(limitsQueryTime)),
+            ("limits.regex_bytes", one(limitsRegexBytes)),
             ("limits.evidence_bytes", one(limitsEvidenceBytes)), ("limits.remembered_files", one(limitsRememberedFiles)),
             ("log.level", one(logLevel)), ("log.format", one(logFormat)),
             ("retention.alerts", one(retentionAlerts)), ("retention.evidence", one(retentionEvidence)),
@@ -151,13 +167,17 @@ struct Run: ParsableCommand {
         try TableNames.check(named, "inputs")
         try TableNames.check(c.lateness.keys.filter { $0 != "default" }.sorted(), "lateness")
         let log = VedetteLog.make(level: c.logLevel, format: c.logFormat)
+        RegexLimit.set(bytes: c.regexBytes)
         let external = ExternalData(c.content.external)
+        let cache =
+            checkConfig || noCache
+            ? nil : RuleCache.daemon(stateDirectory: c.stateDirectory, note: { log.debug("rule cache", metadata: ["reason": "\($0)"]) })
         let load: @Sendable () throws -> RuleBook = {
             let store = WorkspaceStore(c.content, external: external)
             for f in store.findings {
                 log.error("content is not valid", metadata: ["place": "\(f.file ?? ""):\(f.line):\(f.column)", "reason": "\(f.message)"])
             }
-            return try RuleBook.load(c.rules, catalog: WorkspaceCatalog().holding(store).feeding(inputs: Set(named)))
+            return try RuleBook.load(c.rules, catalog: WorkspaceCatalog().holding(store).feeding(inputs: Set(named)), cache: cache)
         }
         let book: RuleBook
         do { book = try load() } catch { throw fail("\(error)", ExitStatus.io) }
@@ -185,7 +205,8 @@ struct Run: ParsableCommand {
         let outcome: DaemonOutcome
         do {
             let daemon = try Daemon(
-                configuration: c, rules: book, log: log, control: Signals.control, exitWhenIdle: exitWhenIdle, loadRules: load)
+                configuration: c, rules: book, log: log, control: Signals.control, exitWhenIdle: exitWhenIdle, cache: cache, loadRules: load
+            )
             outcome = try daemon.run()
         } catch let error as ConfigurationError { throw fail("\(error)", ExitStatus.usage) } catch {
             throw fail("\(error)", ExitStatus.io)

@@ -10,6 +10,9 @@ private let empty = "datatable(x:long, s:string, d:dynamic, r:real)[]"
 @Suite struct AggregateTests {
     @Test(arguments: [
         QueryCase("\(numbers) | summarize count()", ["5"]),
+        QueryCase("datatable(x:long)[1, long(null)] | summarize count(x), avg(x) | extend n = count_x", ["2|1|2"]),
+        QueryCase("datatable(x:long)[long(null)] | summarize a = avg(x) | project isnan(a)", ["true"]),
+        QueryCase("datatable(x:timespan)[timespan(null)] | summarize a = avg(x) | project isnull(a)", ["true"]),
         QueryCase("\(numbers) | summarize count() by g", ["a|3", "b|2"]),
         QueryCase("\(numbers) | summarize countif(x > 1), sumif(x, x > 1), avgif(x, x > 1) by g", ["a|1|3|3", "b|2|4|2"]),
         QueryCase("\(numbers) | summarize sum(x), avg(x), min(x), max(x)", ["8|2|1|3"]),
@@ -43,7 +46,7 @@ private let empty = "datatable(x:long, s:string, d:dynamic, r:real)[]"
 
     @Test(arguments: [
         QueryCase("\(empty) | summarize count(), countif(x > 0), dcount(x), sum(x), stdev(x), variance(r)", ["0|0|0|0|0|0"]),
-        QueryCase("\(empty) | summarize min(x), max(x), avg(x), take_any(x), percentile(x, 50)", ["null|null|null|null|null"]),
+        QueryCase("\(empty) | summarize min(x), max(x), avg(x), take_any(x), percentile(x, 50)", ["null|null|NaN|null|null"]),
         QueryCase("\(empty) | summarize make_list(x), make_set(s), make_bag(d)", ["[]|[]|{}"]),
         QueryCase("\(empty) | summarize arg_max(x, s)", ["null|"]),
         QueryCase("\(empty) | summarize count() by s", []),

@@ -113,6 +113,10 @@ import Testing
         ("let f = (t: (a: long), n: long) { t | where a > n | project a }; f(T, 3)", "a:long"),
         ("let f = (t: (*)) { t | take 1 }; Small | invoke f()", "k:string, v:long"),
         ("let f = (x: long) { let y = x * 2; y + 1 }; T | project z = f(a)", "z:long"),
+        (
+            "let Va = view () { print x = 1 }; let Vb = view () { print y = 'a' }; let W = view () { print z = 1 }; union V*",
+            "x:long, y:string"
+        ),
         ("let v = view () { Small }; v | project k", "k:string"),
         ("let x = 1; let x = 'a'; print x", "print_0:string"),
         ("let a = 'shadowed'; T | project a", "a:long"),

@@ -11,6 +11,7 @@
 #include "vk_json.h"
 #include "vk_kernels.h"
 #include "vk_literals.h"
+#include "vk_place.h"
 #include "vk_re2.h"
 #include "vk_scan.h"
 #include "vk_sys.h"

@@ -31,7 +31,12 @@ extension AggregateRegistry {
     static let all: [AggregateFunction] = counting + sums + extremes + collections + percentiles + moments
 
     private static let counting: [AggregateFunction] = {
-        let count = AggregateFunction("count", [], .type(.long), .fixed("count_"), "The number of rows.") { _ in CountAccumulator() }
+        let counted = parameter("expr", .any, optional: true)
+        let rows = AggregateFunction("count", [], .type(.long), .fixed("count_"), "The number of rows.") { _ in CountAccumulator() }
+        // `count(x)` counts the rows where x is null too.
+        let count = AggregateFunction("count", [counted], .type(.long), .prefixed("count"), "The number of rows.") { _ in
+            CountAccumulator()
+        }
         let dcount = AggregateFunction(
             "dcount", [parameter("expr", .any), parameter("accuracy", .constantInteger, optional: true)], .type(.long), .prefixed("dcount"),
             "The number of distinct values, exact up to 100,000 a group, estimated beyond with an error by accuracy (0 to 4)."
@@ -40,7 +45,7 @@ extension AggregateRegistry {
             "count_distinct", [parameter("expr", .any)], .type(.long), .prefixed("count_distinct"), "The exact number of distinct values."
         ) { ExactDistinctAccumulator($0) }
         return [
-            count, count.filtered("countif", .fixed("countif_"), predicate: 0, "The number of rows where the predicate holds."),
+            count, rows.filtered("countif", .fixed("countif_"), predicate: 0, "The number of rows where the predicate holds."),
             dcount, dcount.filtered("dcountif", .prefixed("dcountif"), predicate: 1, "dcount over the rows where the predicate holds."),
             distinct,
             distinct.filtered(

@@ -202,6 +202,7 @@ extension ArithmeticOperator {
 extension ExpressionCompiler {
     /// A call of a registered function.
     func compileFunction(_ name: String, _ arguments: [any ExpressionNode], _ expr: BoundExpr) throws -> any ExpressionNode {
+        if name == "geo_info_from_ip_address" { return try geoInfo(arguments, expr) }
         guard let function = FunctionRegistry.standard.function(name) else {
             let reason = FunctionRegistry.standard.refusal(name).map { ": \($0)" } ?? ""
             throw EvaluationError("The function `\(name)` cannot be computed\(reason)", at: expr.range)

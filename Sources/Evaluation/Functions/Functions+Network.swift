@@ -60,6 +60,10 @@ private func anyRange(_ a: [Value], _ test: (String, String) -> Bool?) -> Value 
 extension Functions {
     static let network: [ScalarFunction] = [
         ScalarFunction(
+            "geo_info_from_ip_address", "ip:string", .type(.dynamic),
+            "Country, state, city, latitude and longitude of an address, as far as the MaxMind database that is configured knows them.",
+            "geo_info_from_ip_address(\"192.0.2.1\")", .compiled),
+        ScalarFunction(
             "parse_ipv4", "ip:string", .type(.long), "An IPv4 address, masked by its prefix, as a number.",
             "parse_ipv4(\"127.0.0.1\") == 2130706433",
             .strict { a in optional(IPAddress.parseV4(text(a, 0)), { .long(Int64($0.masked)) }, .long) }),

@@ -2,14 +2,15 @@ import Columnar
 import KQL
 
 /// The pattern of a call: compiled once when it is constant, else cached by text, and nil where a row holds a malformed one.
-private func patternSource(_ constant: Value?, wrap: @escaping @Sendable (String) -> String = { $0 }) throws -> @Sendable (Value) -> Regex2?
+private func patternSource(_ constant: Value?, wrap: @escaping @Sendable (String) -> String = { $0 }) throws
+    -> @Sendable (Value) throws -> Regex2?
 {
     if let constant {
         let regex = try Regex2(wrap(textValue(constant)))
         return { _ in regex }
     }
     let cache = RegexCache()
-    return { cache.regex(wrap(textValue($0))) }
+    return { try cache.regex(wrap(textValue($0))) }
 }
 
 /// The type that a `typeof(...)` argument names, given as its name.
@@ -29,7 +30,7 @@ extension Functions {
                 return { a in
                     let bytes = Array(text(a, 2).utf8)
                     let group = long(a, 1)
-                    guard let regex = pattern(a[0]), group >= 0, group <= Int64(regex.groupCount),
+                    guard let regex = try pattern(a[0]), group >= 0, group <= Int64(regex.groupCount),
                         let found = regex.captures(bytes, from: 0, groups: Int(group)),
                         let range = found[Int(group)]
                     else { return .missing(site.type) }
@@ -48,14 +49,14 @@ extension Functions {
             "replace_regex(\"a1\", @\"\\d\", \"x\") == \"ax\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[1])
-                return { a in .string(pattern(a[1]).map { replace($0, text(a, 0), text(a, 2)) } ?? text(a, 0)) }
+                return { a in .string(try pattern(a[1]).map { replace($0, text(a, 0), text(a, 2)) } ?? text(a, 0)) }
             }),
         ScalarFunction(
             "replace", "regex:string rewrite:string text:string", .type(.string), "As replace_regex, with the text last.",
             "replace(@\"\\d\", \"x\", \"a1\") == \"ax\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[0])
-                return { a in .string(pattern(a[0]).map { replace($0, text(a, 2), text(a, 1)) } ?? text(a, 2)) }
+                return { a in .string(try pattern(a[0]).map { replace($0, text(a, 2), text(a, 1)) } ?? text(a, 2)) }
             }),
         ScalarFunction(
             "trim", "regex:string text:string", .type(.string), "Without leading and trailing matches.", "trim(\" +\", \" a \") == \"a\"",
@@ -76,7 +77,7 @@ extension Functions {
                     let bytes = Array(text(a, 0).utf8)
                     if !isRegex { return .long(countOverlapping(bytes, Array(text(a, 1).utf8))) }
                     var n: Int64 = 0
-                    forEachMatch(pattern(a[1]), bytes, groups: 0) { groups in
+                    forEachMatch(try pattern(a[1]), bytes, groups: 0) { groups in
                         if let whole = groups[0], !whole.isEmpty { n += 1 }
                         return true
                     }
@@ -97,7 +98,7 @@ extension Functions {
                     let bytes = Array(String(part).utf8)
                     var seen: Int64 = 0
                     var result: Int64 = -1
-                    forEachMatch(pattern(a[1]), bytes, groups: 0) { groups in
+                    forEachMatch(try pattern(a[1]), bytes, groups: 0) { groups in
                         seen += 1
                         guard seen == occurrence, let whole = groups[0] else { return true }
                         result = start + Int64(String(decoding: bytes[..<whole.lowerBound], as: UTF8.self).unicodeScalars.count)
@@ -114,8 +115,10 @@ extension Functions {
             let tail = try patternSource(site.constants[0]) { "(?:\($0))$" }
             return { a in
                 var bytes = Array(text(a, 1).utf8)
-                if start, let whole = head(a[0])?.captures(bytes, from: 0, groups: 0)?[0], !whole.isEmpty { bytes.removeSubrange(whole) }
-                if end, let whole = tail(a[0])?.captures(bytes, from: 0, groups: 0)?[0], !whole.isEmpty { bytes.removeSubrange(whole) }
+                if start, let whole = try head(a[0])?.captures(bytes, from: 0, groups: 0)?[0], !whole.isEmpty {
+                    bytes.removeSubrange(whole)
+                }
+                if end, let whole = try tail(a[0])?.captures(bytes, from: 0, groups: 0)?[0], !whole.isEmpty { bytes.removeSubrange(whole) }
                 return .string(String(decoding: bytes, as: UTF8.self))
             }
         }

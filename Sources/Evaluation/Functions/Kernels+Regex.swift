@@ -5,6 +5,15 @@ import Synchronization
 // Hot file: calls the regular-expression kernel with borrowed buffers.
 // Invariant: each pointer is used only inside the closure that lends it, and offsets from the kernel are checked against the text.
 
+/// What one regular expression may take, compiled and with its cache of states.
+public enum RegexLimit {
+    /// For the whole process.
+    package static let bytes = Atomic<Int>(8 << 20)
+
+    /// Sets the limit for what is compiled from now on.
+    public static func set(bytes n: Int) { bytes.store(n, ordering: .relaxed) }
+}
+
 /// A compiled regular expression. Safe to share: matching does not change it.
 final class Regex2: @unchecked Sendable {
     // RE2 objects are immutable after construction and matching is thread-safe, which the compiler cannot see through the C handle.
@@ -21,6 +30,7 @@ final class Regex2: @unchecked Sendable {
     private let isTaken = Atomic<Bool>(false)
     private let bytes: [UInt8]
     private let flags: UInt32
+    private let memory: UInt64
 
     /// Hands over a handle that no other column match uses meanwhile.
     private func withOwnHandle<R>(_ body: (OpaquePointer) -> R) -> R {
@@ -30,7 +40,7 @@ final class Regex2: @unchecked Sendable {
         }
         let spare =
             spares.withLock { $0.popLast() }
-            ?? bytes.withUnsafeBufferPointer { vk_re2_new($0.baseAddress, $0.count, flags, 0, nil, 0) }
+            ?? bytes.withUnsafeBufferPointer { vk_re2_new($0.baseAddress, $0.count, flags, memory, nil, 0) }
             .map(Spare.init)
         guard let spare else { return body(handle) }
         defer { spares.withLock { $0.append(spare) } }
@@ -41,14 +51,21 @@ final class Regex2: @unchecked Sendable {
     init(_ pattern: String, flags: UInt32 = 0) throws {
         var reason = [CChar](repeating: 0, count: 256)
         let bytes = Regex2.translated(Array(pattern.utf8))
-        let made = bytes.withUnsafeBufferPointer { vk_re2_new($0.baseAddress, $0.count, flags, 0, &reason, reason.count) }
+        let memory = UInt64(RegexLimit.bytes.load(ordering: .relaxed))
+        let made = bytes.withUnsafeBufferPointer { vk_re2_new($0.baseAddress, $0.count, flags, memory, &reason, reason.count) }
         guard let made else {
             let text = String(decoding: reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            if text.hasPrefix("pattern too large") || text == "out of memory" {
+                throw EvaluationError(
+                    "The regular expression `\(pattern.prefix(60))` needs more than \(memory >> 10) KiB (limit regexBytes); raise it with "
+                        + "--max-regex-memory or `limits.regex_bytes`, or repeat less", isLimit: true)
+            }
             throw EvaluationError("The regular expression `\(pattern)` cannot be compiled: \(text)")
         }
         handle = made
         self.bytes = bytes
         self.flags = flags
+        self.memory = memory
     }
 
     deinit { vk_re2_free(handle) }

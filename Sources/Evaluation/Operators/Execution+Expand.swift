@@ -143,6 +143,7 @@ extension Execution {
         return try run(input, environment) { batch in
             let columns = try ready.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }
             for row in 0..<batch.count {
+                try context.watch?.check()
                 var e = Expansion(elements: Array(repeating: [], count: items.count))
                 _ = expand(row + 1, columns, most, false, from: row, into: &e)
                 if e.rows.isEmpty { continue }

@@ -175,7 +175,8 @@ extension Execution {
             let request = try GraphRequest(self, plan, graph, input, arguments, settings)
             return try withoutActuallyEscaping(emit) { emit in
                 let sink = GraphSink(
-                    request, limits: limits, keys: options.keys, lineage: options.lineage, batchRows: options.batchRows, emit)
+                    request, limits: limits, watch: context.watch, keys: options.keys, lineage: options.lineage,
+                    batchRows: options.batchRows, emit)
                 if name == "graph-shortest-paths" {
                     var search = try ShortestPaths(request, sink)
                     try search.run()

@@ -11,6 +11,7 @@ extension Execution {
         var machine = try ScanMachine(self, plan, input, arguments, settings)
         var out = ScanOutput(plan, width: input.columns.count, limits: limits)
         for row in store.ordered(positional: isOrdered(input)) {
+            try context.watch?.check()
             let batch = store.gather([row])
             try machine.take(batch, into: &out)
             if out.count >= options.batchRows, try !emit(out.batch(keys: options.keys, lineage: options.lineage)) { return false }

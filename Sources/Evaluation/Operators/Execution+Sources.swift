@@ -9,6 +9,7 @@ extension Execution {
         var start = 0
         var goesOn = true
         try scan(plan, name, filters, environment.part) { batch in
+            try context.watch?.check()
             if batch.count == 0 { return true }
             guard batch.columns.count == plan.columns.count else {
                 throw EvaluationError("table \(name) gave \(batch.columns.count) columns for \(plan.columns.count)", at: plan.range)
@@ -97,7 +98,7 @@ extension Execution {
         if s > 0 ? a > b : a < b { return true }
         let steps = (Int128(b) - Int128(a)) / Int128(s)
         guard steps < Int128(limits.heldRows) else {
-            throw EvaluationError("range makes more than \(limits.heldRows) rows (limit heldRows)", at: plan.range)
+            throw limits.reached(.heldRows, "range makes more than \(limits.heldRows) rows", at: plan.range)
         }
         let total = Int(steps) + 1
         var at = 0
@@ -118,7 +119,7 @@ extension Execution {
         let steps = ((b - a) / s + 1e-9).rounded(.down)
         if steps < 0 { return true }
         guard steps < Double(limits.heldRows) else {
-            throw EvaluationError("range makes more than \(limits.heldRows) rows (limit heldRows)", at: plan.range)
+            throw limits.reached(.heldRows, "range makes more than \(limits.heldRows) rows", at: plan.range)
         }
         let total = Int(steps) + 1
         var at = 0

@@ -111,6 +111,8 @@ final class Aggregation {
         if bytes > execution.limits.heldBytes, batch.lineage == nil, level < KeyPartitions.mostLevels {
             isFull = true
             if mayPutAside { aside = KeyPartitions(level: level, folder: execution.limits.folder) }
+        } else if aside == nil {
+            try execution.limits.check(bytes: bytes, by: "summarize")
         }
     }
 

@@ -139,7 +139,15 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
     ) throws -> Bool {
         var inner = environment
         inner.needed = needed
-        return try withoutActuallyEscaping(emit) { try dispatch(plan, inner, Receiver(emit: $0)) }
+        guard let watch = context.watch else { return try withoutActuallyEscaping(emit) { try dispatch(plan, inner, Receiver(emit: $0)) } }
+        return try withoutActuallyEscaping(emit) { emit in
+            try dispatch(
+                plan, inner,
+                Receiver { batch in
+                    try watch.check()
+                    return try emit(batch)
+                })
+        }
     }
 
     /// Carries a closure as an object. Operators call `run` with closures that call `run` again: handed on as closures, the optimiser of

@@ -152,6 +152,7 @@ struct GraphPath {
 final class GraphSink {
     private let request: GraphRequest
     private let limits: EvaluationLimits
+    private let watch: QueryWatch?
     private let keys: Bool
     private let wantsLineage: Bool
     private let batchRows: Int
@@ -168,11 +169,12 @@ final class GraphSink {
     static let mostSteps = 400_000_000
 
     init(
-        _ request: GraphRequest, limits: EvaluationLimits, keys: Bool, lineage: Bool, batchRows: Int,
+        _ request: GraphRequest, limits: EvaluationLimits, watch: QueryWatch?, keys: Bool, lineage: Bool, batchRows: Int,
         _ emit: @escaping (Batch) throws -> Bool
     ) {
         self.request = request
         self.limits = limits
+        self.watch = watch
         self.keys = keys
         wantsLineage = lineage
         self.batchRows = batchRows
@@ -181,7 +183,9 @@ final class GraphSink {
     }
 
     func step(_ n: Int = 1) throws {
+        let before = steps
         steps += n
+        if steps >> 14 != before >> 14 { try watch?.check() }
         guard steps <= GraphSink.mostSteps else {
             throw EvaluationError(
                 "the pattern needs more than \(GraphSink.mostSteps) steps through the graph: narrow its lengths or its ends",

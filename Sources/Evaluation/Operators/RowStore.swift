@@ -8,18 +8,22 @@ struct RowStore {
     /// Number of the first row of each batch.
     private var starts: [Int] = []
     private(set) var count = 0
+    /// Memory of the rows, roughly.
+    private(set) var bytes = 0
 
     init(_ columns: [BoundColumn]) { types = columns.map(\.type) }
 
     private init(types: [ScalarType]) { self.types = types }
 
-    /// Throws when the operator `name` would hold more rows than the limit allows.
+    /// Throws when the operator `name` would hold more rows, or more memory, than the limits allow.
     mutating func append(_ batch: Batch, _ limits: EvaluationLimits, by name: String) throws {
         if batch.count == 0 { return }
         batches.append(batch)
         starts.append(count)
         count += batch.count
+        bytes += batch.bytes
         try limits.check(held: count, by: name)
+        try limits.check(bytes: bytes, by: name)
     }
 
     /// The same rows as one batch, where their number and text allow it: rows are then found without a search.
@@ -41,6 +45,7 @@ struct RowStore {
         ]
         out.starts = [0]
         out.count = count
+        out.bytes = bytes
         return out
     }
 
