@@ -67,9 +67,9 @@ def read_callgrind(path):
 
 def run(binary, rules, files, work):
     out = os.path.join(work, "callgrind.out")
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", binary, "replay", "--rules", rules, "--format", "jsonl"]
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", binary, "replay", "--no-cache", "--rules", rules]
     environment = os.environ | {"SWIFT_DETERMINISTIC_HASHING": "1"}
-    result = subprocess.run([*command, "--threads", "1", *files], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    result = subprocess.run([*command, "--format", "jsonl", "--threads", "1", *files], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
     if result.returncode != 0:
         missing(f"the replay under valgrind failed: {result.stderr.decode(errors='replace')[-500:]}")
     return read_callgrind(out)

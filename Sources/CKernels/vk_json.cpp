@@ -198,6 +198,14 @@ struct walker {
         cell->type = has_escape(k) ? VK_CELL_STRING_ESCAPED : VK_CELL_STRING;
     }
 
+    /// The scalar that begins at `p`; blanks before `end` are not part of it.
+    void scalar_cell(vk_cell *cell, size_t p, size_t end) {
+        while (blank(b[end - 1])) end--;
+        cell->offset = (uint32_t)p;
+        cell->length = (uint32_t)(end - p);
+        read_scalar(b + p, end - p, *cell);
+    }
+
     /// Whether the string between entries `k` and `k + 1` has a backslash.
     bool has_escape(size_t k) const {
         if (__builtin_expect(!((positions[k] | positions[k + 1]) & VK_INDEX_MARK), 1)) return false;
@@ -264,13 +272,7 @@ struct walker {
             if (c == ',' || depth == 0) return c == ',' ? VK_JSON_BAD_GRAMMAR : VK_JSON_UNBALANCED;
             return (c == ']') == in_array ? VK_JSON_BAD_GRAMMAR : VK_JSON_UNBALANCED;
         }
-        if (vk_cell *cell = cell_of(leaf)) {
-            size_t end = e;
-            while (blank(b[end - 1])) end--;
-            cell->offset = (uint32_t)p;
-            cell->length = (uint32_t)(end - p);
-            read_scalar(b + p, end - p, *cell);
-        }
+        if (vk_cell *cell = cell_of(leaf)) scalar_cell(cell, p, e);
         p = e;
     }
 

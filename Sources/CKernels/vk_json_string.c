@@ -1,6 +1,11 @@
 #include <string.h>
 
 #include "include/vk_json.h"
+#include "vk_internal.h"
+
+#if VK_X86
+#include <immintrin.h>
+#endif
 
 static int hex(uint8_t c) {
     if (c >= '0' && c <= '9') return c - '0';
@@ -105,6 +110,23 @@ size_t vk_json_unescape(const uint8_t *src, size_t len, uint8_t *dst, size_t cap
         i += used;
     }
     return n;
+}
+
+size_t vk_json_plain_run(const uint8_t *bytes, size_t len) {
+    size_t i = 0;
+#if VK_X86
+    // SSE2 is part of x86-64. Control characters are those that a saturating subtraction of 0x1F turns to 0.
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), below = _mm_set1_epi8(0x1F), zero = _mm_setzero_si128();
+    for (; i + 16 <= len; i += 16) {
+        const __m128i v = _mm_loadu_si128((const __m128i *)(bytes + i));
+        const __m128i stops = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+                                           _mm_cmpeq_epi8(_mm_subs_epu8(v, below), zero));
+        const unsigned mask = (unsigned)_mm_movemask_epi8(stops);
+        if (mask) return i + (size_t)__builtin_ctz(mask);
+    }
+#endif
+    while (i < len && bytes[i] >= 0x20 && bytes[i] != '"' && bytes[i] != '\\') i++;
+    return i;
 }
 
 size_t vk_json_escape(const uint8_t *src, size_t len, uint8_t *dst, size_t cap) {

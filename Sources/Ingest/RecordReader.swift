@@ -149,7 +149,8 @@ public final class RecordReader {
             let at = base + UInt64(chunk.count)
             do {
                 // In large pieces: each call of the decoder copies its window.
-                outcome = try decoder.decode(into: chunk.spare(target - chunk.count), final: final, read: read)
+                let piece = returnsEarly ? min(64 << 10, target - chunk.count) : target - chunk.count
+                outcome = try decoder.decode(into: chunk.spare(piece), final: final, read: read)
             } catch  where chunk.count > carried {
                 // What was decoded before is handed out first.
                 pendingFailure = error

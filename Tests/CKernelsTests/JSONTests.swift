@@ -332,6 +332,16 @@ final class Extractor {
         }
     }
 
+    @Test func plainRunsEndAtTheFirstByteThatIsNot() {
+        var random = Random(state: 4)
+        for _ in 0..<2000 {
+            var bytes = random.bytes(random.below(70), of: Array("ab {}\u{7F}\u{E9}\u{1F600} ".utf8))
+            for _ in 0..<random.below(3) where !bytes.isEmpty { bytes[random.below(bytes.count)] = [0, 0x1F, 0x20, 0x22, 0x5C][random.below(5)] }
+            let expected = bytes.firstIndex { $0 < 0x20 || $0 == 0x22 || $0 == 0x5C } ?? bytes.count
+            #expect(vk_json_plain_run(bytes, bytes.count) == expected)
+        }
+    }
+
     /// Random documents, sound and damaged, against the naive reader: all kernels, padded or not.
     @Test(arguments: 0..<24) func agreesWithNaiveReader(seed: Int) throws {
         var random = Random(state: UInt64(seed) &* 77 &+ 5)

@@ -113,6 +113,9 @@ vk_cell_type vk_json_kind(const uint8_t *bytes, size_t len);
 /// Reads one scalar (no blanks around it) into a cell, numbers with their value; strings and containers by first byte only.
 vk_cell vk_json_scalar(const uint8_t *bytes, size_t len);
 
+/// The number of bytes before the first quote, backslash or control character: `len` when there is none.
+size_t vk_json_plain_run(const uint8_t *bytes, size_t len);
+
 /// Unescapes the inside of a string. Surrogate pairs are joined, lone ones become U+FFFD, an unknown escape loses its backslash, a
 /// broken `\u` becomes U+FFFD. Never longer than `len`: `cap` >= `len` suffices. SIZE_MAX when `cap` is too small.
 /// `dst` may be equal to `src`.

@@ -1,3 +1,4 @@
+import CKernels
 import Columnar
 
 // Hot file: reads JSON text through borrowed buffers.
@@ -202,7 +203,10 @@ struct JSONCursor {
 
     private mutating func skipString() -> Bool {
         at += 1
+        guard let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return false }
         while at < bytes.count {
+            at += vk_json_plain_run(base + at, bytes.count - at)
+            guard at < bytes.count else { return false }
             let c = bytes[at]
             at += 1
             if c == 0x22 { return true }
