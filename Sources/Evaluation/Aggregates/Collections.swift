@@ -10,6 +10,9 @@ private struct ElementStore {
     private var sorted = ContiguousArray<Int32>()
     private var starts = ContiguousArray<Int32>()
 
+    /// Memory in use, roughly.
+    var bytes: Int { texts.bytes.count + groups.count * (8 + MemoryLayout<RowKey>.stride) }
+
     mutating func append(_ text: String, group: UInt32, order: RowKey) throws {
         guard texts.bytes.count + text.utf8.count <= Int(UInt32.max) else {
             throw EvaluationError("the elements of one aggregate take more than 4 GiB")
@@ -76,6 +79,7 @@ final class ListAccumulator: Accumulator {
         limits = setup.limits
     }
 
+    var bytes: Int { store.bytes }
     func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
@@ -126,6 +130,7 @@ final class SetAccumulator: Accumulator {
         limits = setup.limits
     }
 
+    var bytes: Int { values.memory + pairs.bytes + firsts.count * MemoryLayout<(RowKey, Int32)>.stride }
     func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
 
     private func note(_ group: UInt32, _ value: UInt32, _ order: RowKey, _ position: Int32) {
@@ -204,6 +209,7 @@ final class BagAccumulator: Accumulator {
         limits = setup.limits
     }
 
+    var bytes: Int { store.bytes }
     func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {

@@ -48,6 +48,7 @@ final class PercentileAccumulator: Accumulator {
     }
 
     var readsOrder: Bool { false }
+    var bytes: Int { groups.count * 20 + decimals.count * MemoryLayout<Decimal128>.stride }
     func resize(_ n: Int) { groupCount = max(groupCount, n) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
