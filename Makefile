@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Why each is needed: docs/dependencies.md.
 BUILD_PACKAGES := zlib1g-dev libisal-dev libzstd-dev libsimdjson-dev libre2-dev libxxhash-dev libhyperscan-dev libs2-dev libssl-dev libsqlite3-dev \
     libcurl4-openssl-dev libmaxminddb-dev
-TEST_PACKAGES := python3 python3-jsonschema jq gzip zstd openssl procps systemd libmaxmind-db-writer-perl
+TEST_PACKAGES := python3 python3-jsonschema jq gzip zstd openssl procps systemd libmaxmind-db-writer-perl valgrind binutils
 
 # Installs those Debian packages of a list that are missing.
 define install
@@ -28,7 +28,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: docs help run build test unit python rules packages test-packages install format lint bench bench-quick clean
+.PHONY: docs help run build test unit python rules packages test-packages install format lint bench bench-quick bench-counts clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -72,6 +72,9 @@ bench: build  ## throughput over 1 GB of logs with 40 and 400 rules
 
 bench-quick: build  ## the same over 20 MB: a smoke test
 	$(PYTHON) Benchmarks/run.py --quick
+
+bench-counts: test-packages  ## instructions and allocations per event against the committed counts
+	$(PYTHON) Benchmarks/counts.py --check
 
 docs:  ## the modules' reference (DocC) in .build/docs
 	sh Tools/docs.sh

@@ -208,7 +208,7 @@ def latency(options, work):
     best = highest_rate(options, members, rules, work)
     rate = options.rate or best / 2
     print(f"highest rate {best:,.0f} MB/s; feeding {rate:,.0f} MB/s for {options.seconds} s, {options.rules} rules", file=sys.stderr)
-    planted = [rulebook.Rule(i) for i in range(min(options.rules, rulebook.PLANTED_RULES))]
+    planted = rulebook.single(options.rules)
     probes = []
     for i in range(int(options.seconds / options.every)):
         line, identifier = records.matching(planted[i % len(planted)], generate.DAY_TICKS + 30 * generate.TICKS, f"probe {i}")
@@ -286,7 +286,7 @@ def soak(options, work):
                 ticks = generate.DAY_TICKS + minute * 60 * generate.TICKS
                 lines = []
                 for _ in range(options.alerts):
-                    rule = rulebook.Rule(dice.randrange(min(options.rules, rulebook.PLANTED_RULES)))
+                    rule = dice.choice(rulebook.single(options.rules))
                     lines.append(records.matching(rule, ticks + dice.randrange(60) * generate.TICKS, f"soak {number}")[0])
                     number += 1
                 if options.stateful:
@@ -334,7 +334,7 @@ def noise(options, work):
     records = Records()
     rules = os.path.join(work, "rules")
     rulebook.write_rules(rules, options.rules, options.stateful)
-    planted = [rulebook.Rule(i) for i in range(min(options.rules, rulebook.PLANTED_RULES))]
+    planted = rulebook.single(options.rules)
     dice = random.Random(5)
     quiet, noisy, expected = [], [], 0
     hour = 3600 * generate.TICKS

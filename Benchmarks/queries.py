@@ -480,6 +480,7 @@ def main():
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--only", choices=["memory", "files"])
     parser.add_argument("--match", help="only queries whose name holds this")
+    parser.add_argument("--note", help="a sentence for the report: what was built, what else the machine did")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", help="a file for the report (Markdown), raw samples beside it as .json")
     options = parser.parse_args()
@@ -513,6 +514,7 @@ def main():
         f"{load[0]} at the start and {load[1]} at the end: above the number of cores, wall times mean little. What counts is user and "
         "system time of the process alone, in samples that take turns with the peer's.",
         "",
+        *([options.note, ""] if options.note else []),
         *verdicts(raw),
         *report,
     ]

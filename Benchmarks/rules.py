@@ -192,6 +192,11 @@ def planted_rules(kind):
     return [r for r in map(Rule, range(PLANTED_RULES)) if r.kind == kind]
 
 
+def single(count):
+    """The clones that have matches and alert for one record."""
+    return [r for r in map(Rule, range(min(count, PLANTED_RULES))) if r.records == 1 and not r.is_stateful]
+
+
 def document(identifier, name, query, column, period, frequency, entity=("CloudApplication", "Name")):
     body = "\n".join("  " + line.lstrip() if i == 0 else line for i, line in enumerate(query.split("\n")))
     return f"""id: {identifier}

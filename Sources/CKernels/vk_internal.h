@@ -6,6 +6,8 @@
 #if defined(__x86_64__)
 #define VK_X86 1
 #define VK_AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt,pclmul")))
+#define VK_AVX512 \
+    __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt,pclmul,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2")))
 #else
 #define VK_X86 0
 #endif
@@ -14,6 +16,8 @@ VK_BEGIN
 
 /// Whether the AVX2 kernels are to be used (asked once of the CPU, then one relaxed load).
 bool vk_use_avx2(void);
+/// Whether the AVX-512 kernels (with VBMI2) are to be used; then ``vk_use_avx2`` holds as well.
+bool vk_use_avx512(void);
 
 VK_END
 

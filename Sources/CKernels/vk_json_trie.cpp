@@ -55,12 +55,15 @@ extern "C" int32_t vk_trie_add(vk_trie *trie, const uint8_t *const *segments, co
             }
             uint32_t next = 0;
             for (uint32_t child : trie->nodes[at].children) {
-                if (trie->nodes[child].ignore_case == ignore_case && trie->nodes[child].key == key) next = child;
+                if (trie->nodes[child].ignore_case == ignore_case && trie->nodes[child].length == key.size()
+                    && trie->nodes[child].key.compare(0, key.size(), key) == 0) next = child;
             }
             if (next == 0) {
                 next = (uint32_t)trie->nodes.size();
                 trie->nodes.emplace_back();
-                trie->nodes[next].key = std::move(key);
+                trie->nodes[next].length = lengths[i];
+                trie->nodes[next].key = key + std::string(8, '\0');
+                trie->nodes[next].spelling = std::string(reinterpret_cast<const char *>(segments[i]), lengths[i]) + std::string(8, '\0');
                 trie->nodes[next].ignore_case = ignore_case;
                 trie->nodes[at].children.push_back(next);
             }
@@ -95,10 +98,13 @@ extern "C" bool vk_trie_freeze(vk_trie *trie) {
                 // Moving the vector of nodes later leaves each node, and so its key's bytes, where they are.
                 const vk_trie_node &c = ordered[child];
                 const uint8_t *key = reinterpret_cast<const uint8_t *>(c.key.data());
-                lookup.lengths |= 1ull << (c.key.size() & 63);
-                uint32_t h = vk_trie::hash(key, c.key.size()), slot = h & lookup.slot_mask;
+                const uint8_t *spelling = reinterpret_cast<const uint8_t *>(c.spelling.data());
+                const uint64_t prefix = vk_trie::prefix(spelling, c.length), folded = prefix | vk_trie::fold_bits;
+                lookup.lengths |= 1ull << (c.length & 63);
+                uint32_t slot = vk_trie::hash(folded, c.length) & lookup.slot_mask;
                 while (slots[lookup.slot_begin + slot].child >= 0) slot = (slot + 1) & lookup.slot_mask;
-                slots[lookup.slot_begin + slot] = vk_trie_slot{(int32_t)child, h, (uint32_t)c.key.size(), c.ignore_case, key};
+                slots[lookup.slot_begin + slot] =
+                    vk_trie_slot{prefix, folded, (uint32_t)c.length, (int32_t)child, c.ignore_case, spelling, key};
             }
         }
         trie->nodes = std::move(ordered);

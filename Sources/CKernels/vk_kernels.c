@@ -11,7 +11,7 @@
 
 // MARK: dispatch
 
-/// 0: not asked yet, 1: portable, 2: AVX2.
+/// 0: not asked yet, 1: portable, 2: AVX2, 3: AVX-512.
 static _Atomic int simd_level;
 
 static int detect(void) {
@@ -19,7 +19,10 @@ static int detect(void) {
     __builtin_cpu_init();
     bool all = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")
         && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("pclmul");
-    return all ? 2 : 1;
+    if (!all) return 1;
+    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2");
+    return wide ? 3 : 2;
 #else
     return 1;
 #endif
@@ -34,11 +37,18 @@ static int level(void) {
     return found;
 }
 
-bool vk_use_avx2(void) { return level() == 2; }
+bool vk_use_avx2(void) { return level() >= 2; }
 
-void vk_set_simd(bool on) { atomic_store_explicit(&simd_level, on ? detect() : 1, memory_order_relaxed); }
+bool vk_use_avx512(void) { return level() >= 3; }
 
-const char *vk_simd_name(void) { return vk_use_avx2() ? "avx2" : "portable"; }
+void vk_set_simd(bool on) { vk_limit_simd(on ? 3 : 1); }
+
+void vk_limit_simd(int most) {
+    int found = detect();
+    atomic_store_explicit(&simd_level, most < 1 ? 1 : most < found ? most : found, memory_order_relaxed);
+}
+
+const char *vk_simd_name(void) { return vk_use_avx512() ? "avx512" : vk_use_avx2() ? "avx2" : "portable"; }
 
 // MARK: comparisons
 

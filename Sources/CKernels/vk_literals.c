@@ -45,6 +45,23 @@ void vk_literals_free(vk_literals *set) {
     free(set);
 }
 
+uint8_t *vk_literals_save(const vk_literals *set, size_t *size) {
+    char *bytes = NULL;
+    *size = 0;
+    // The library allocates with malloc unless told otherwise, and nobody here tells it.
+    return hs_serialize_database(set->database, &bytes, size) == HS_SUCCESS ? (uint8_t *)bytes : NULL;
+}
+
+vk_literals *vk_literals_load(const uint8_t *bytes, size_t size) {
+    if (size == 0 || hs_valid_platform() != HS_SUCCESS) return NULL;
+    vk_literals *set = calloc(1, sizeof *set);
+    if (set && hs_deserialize_database((const char *)bytes, size, &set->database) == HS_SUCCESS) return set;
+    free(set);
+    return NULL;
+}
+
+const char *vk_literals_engine(void) { return hs_version(); }
+
 vk_literals_scratch *vk_literals_scratch_new(const vk_literals *set) {
     vk_literals_scratch *s = calloc(1, sizeof *s);
     if (s && hs_alloc_scratch(set->database, &s->scratch) == HS_SUCCESS) return s;
@@ -89,6 +106,19 @@ vk_literals *vk_literals_new(const uint8_t *const *texts, const size_t *lengths,
 }
 
 void vk_literals_free(vk_literals *set) { (void)set; }
+
+uint8_t *vk_literals_save(const vk_literals *set, size_t *size) {
+    (void)set;
+    *size = 0;
+    return NULL;
+}
+
+vk_literals *vk_literals_load(const uint8_t *bytes, size_t size) {
+    (void)bytes, (void)size;
+    return NULL;
+}
+
+const char *vk_literals_engine(void) { return ""; }
 
 vk_literals_scratch *vk_literals_scratch_new(const vk_literals *set) {
     (void)set;

@@ -2,76 +2,7 @@
 
 #include <string.h>
 
-#include "vk_internal.h"
-
-#if VK_X86
-#include <immintrin.h>
-#endif
-
-// MARK: newlines
-
-static size_t newlines_portable(const uint8_t *bytes, size_t begin, size_t len, uint32_t *offsets, size_t count, size_t cap,
-                                size_t *scanned) {
-    size_t i = begin;
-    while (i < len && count < cap) {
-        const uint8_t *hit = memchr(bytes + i, '\n', len - i);
-        if (!hit) {
-            i = len;
-            break;
-        }
-        offsets[count++] = (uint32_t)(hit - bytes);
-        i = (size_t)(hit - bytes) + 1;
-    }
-    *scanned = i;
-    return count;
-}
-
-#if VK_X86
-VK_AVX2 static uint64_t equal_mask(__m256i low, __m256i high, uint8_t c) {
-    const __m256i v = _mm256_set1_epi8((char)c);
-    uint32_t a = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, v));
-    uint32_t b = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, v));
-    return (uint64_t)a | (uint64_t)b << 32;
-}
-
-VK_AVX2 static size_t newlines_avx2(const uint8_t *bytes, size_t len, uint32_t *offsets, size_t cap, size_t *scanned) {
-    size_t i = 0, count = 0;
-    for (; i + 64 <= len && cap - count >= 64; i += 64) {
-        __m256i low = _mm256_loadu_si256((const __m256i *)(bytes + i)), high = _mm256_loadu_si256((const __m256i *)(bytes + i + 32));
-        for (uint64_t mask = equal_mask(low, high, '\n'); mask; mask &= mask - 1) {
-            offsets[count++] = (uint32_t)(i + (size_t)__builtin_ctzll(mask));
-        }
-    }
-    return newlines_portable(bytes, i, len, offsets, count, cap, scanned);
-}
-
-VK_AVX2 static size_t count_newlines_avx2(const uint8_t *bytes, size_t len, size_t *counted) {
-    size_t i = 0, count = 0;
-    for (; i + 64 <= len; i += 64) {
-        __m256i low = _mm256_loadu_si256((const __m256i *)(bytes + i)), high = _mm256_loadu_si256((const __m256i *)(bytes + i + 32));
-        count += (size_t)__builtin_popcountll(equal_mask(low, high, '\n'));
-    }
-    *counted = i;
-    return count;
-}
-#endif
-
-size_t vk_scan_newlines(const uint8_t *bytes, size_t len, uint32_t *offsets, size_t cap, size_t *scanned) {
-    if (len > UINT32_MAX) len = UINT32_MAX;
-#if VK_X86
-    if (vk_use_avx2()) return newlines_avx2(bytes, len, offsets, cap, scanned);
-#endif
-    return newlines_portable(bytes, 0, len, offsets, 0, cap, scanned);
-}
-
-size_t vk_count_newlines(const uint8_t *bytes, size_t len) {
-    size_t i = 0, count = 0;
-#if VK_X86
-    if (vk_use_avx2()) count = count_newlines_avx2(bytes, len, &i);
-#endif
-    for (; i < len; i++) count += bytes[i] == '\n';
-    return count;
-}
+#include "vk_blocks.h"
 
 // MARK: framer
 
@@ -130,10 +61,47 @@ static void note_line_feeds(vk_framer *f, uint64_t n) {
     f->document_line_feeds = n > 2 ? 2 : (uint8_t)n;
 }
 
+// MARK: index
+
+#define NO_RECORD UINT64_MAX
+
+void vk_frame_index_reset(vk_frame_index *index) {
+    index->count = index->begin = 0;
+    index->record = NO_RECORD;
+    index->is_marked = index->has_high = false;
+}
+
+/// The index that the record at hand is written to; NULL if it is not indexed.
+static vk_frame_index *current(const vk_framer *f, vk_frame_index *index) {
+    return index && index->record == f->record && index->record != NO_RECORD ? index : NULL;
+}
+
+static void forget_record(vk_frame_index *index) {
+    if (!index) return;
+    index->count = index->begin;
+    index->record = NO_RECORD;
+}
+
+/// Appends the position of one byte, `at` in the stream. False if there is no room (the record is then forgotten).
+static bool note(vk_frame_index *index, uint64_t at) {
+    uint64_t position = at - index->record;
+    if (index->capacity - index->count <= VK_INDEX_SLACK || position > VK_INDEX_OFFSET) {
+        forget_record(index);
+        return false;
+    }
+    index->positions[index->count++] = (uint32_t)position | (index->is_marked ? VK_INDEX_MARK : 0);
+    index->is_marked = false;
+    return true;
+}
+
+// MARK: scan
+
 /// Goes through a value's bytes from `*at`, one by one. Escapes count everywhere, brackets and line starts outside strings only.
-static action scan_bytes(vk_framer *f, const uint8_t *bytes, size_t *at, size_t end, bool candidate) {
+static action scan_bytes(vk_framer *f, const uint8_t *bytes, size_t *at, size_t end, bool candidate, vk_frame_index *index) {
     size_t i = *at;
     action found = ACTION_NONE;
+    vk_frame_index *out = current(f, index);
+#define NOTE() if (out && !note(out, f->offset + i)) out = NULL
     for (; i < end; i++) {
         uint8_t c = bytes[i];
         if (c == '\n') {
@@ -150,10 +118,13 @@ static action scan_bytes(vk_framer *f, const uint8_t *bytes, size_t *at, size_t 
         if (c == '\\') {
             f->at_line_begin = 0;
             f->escaped = !escaped;
+            if (out) out->is_marked = true;
             continue;
         }
+        if (c >= 0x80 && out) out->has_high = true;
         if (c == '"') {
             f->in_string ^= !escaped;
+            if (!escaped) NOTE();
         } else if (!f->in_string) {
             if (c == '{' && line_begin) {
                 found = ACTION_COLUMN0;
@@ -165,83 +136,74 @@ static action scan_bytes(vk_framer *f, const uint8_t *bytes, size_t *at, size_t 
                     break;
                 }
                 if (++f->depth > f->max_depth) f->too_deep = 1;
+                NOTE();
             } else if (c == '}' || c == ']') {
+                NOTE();
                 if (f->depth == 1) {
                     found = ACTION_END;
                     break;
                 }
                 f->depth -= 1;
+            } else if (c == ',') {
+                NOTE();
             }
         }
         f->at_line_begin = 0;
         f->escaped = 0;
     }
+#undef NOTE
     // The byte stopped at takes an escape before it along.
     if (found != ACTION_NONE) f->escaped = 0;
     *at = i;
     return found;
 }
 
-typedef action (*scanner)(vk_framer *, const uint8_t *, size_t *, size_t, bool);
+typedef action (*scanner)(vk_framer *, const uint8_t *, size_t *, size_t, bool, vk_frame_index *);
 
 #if VK_X86
-VK_AVX2 static action scan_avx2(vk_framer *f, const uint8_t *bytes, size_t *at, size_t end, bool candidate) {
-    const __m256i quote_v = _mm256_set1_epi8('"'), slash_v = _mm256_set1_epi8('\\'), feed_v = _mm256_set1_epi8('\n');
-    const __m256i case_v = _mm256_set1_epi8(0x20), open_v = _mm256_set1_epi8('{'), close_v = _mm256_set1_epi8('}');
+/// The same, 64 bytes at a time. Of the byte stopped at, only that of ACTION_END is indexed here.
+VK_BLOCK_INLINE action scan_blocks(vk_framer *f, const uint8_t *bytes, size_t *at, size_t end, bool candidate, vk_frame_index *index,
+                                   const vk_block_engine engine) {
     size_t i = *at;
     uint32_t depth = f->depth;
     const uint32_t max_depth = f->max_depth, floor = candidate ? 2 : 1;
     uint64_t in_string = f->in_string ? ~0ull : 0, escape_carry = f->escaped, feed_carry = f->at_line_begin;
-#define MASK(low, high) ((uint64_t)(uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32)
+    vk_frame_index *out = current(f, index);
+    uint64_t seen = 0;
+    uint32_t mark = out && out->is_marked ? VK_INDEX_MARK : 0;
+    size_t count = out ? out->count : 0;
+    action stop_action = ACTION_NONE;
     for (; i + 64 <= end; i += 64) {
-        const __m256i a = _mm256_loadu_si256((const __m256i *)(bytes + i)), b = _mm256_loadu_si256((const __m256i *)(bytes + i + 32));
-        uint64_t slash = MASK(_mm256_cmpeq_epi8(a, slash_v), _mm256_cmpeq_epi8(b, slash_v));
-        uint64_t quote = MASK(_mm256_cmpeq_epi8(a, quote_v), _mm256_cmpeq_epi8(b, quote_v));
-        uint64_t feed = MASK(_mm256_cmpeq_epi8(a, feed_v), _mm256_cmpeq_epi8(b, feed_v));
-        const __m256i al = _mm256_or_si256(a, case_v), bl = _mm256_or_si256(b, case_v);
-        uint64_t open = MASK(_mm256_cmpeq_epi8(al, open_v), _mm256_cmpeq_epi8(bl, open_v));
-        uint64_t close = MASK(_mm256_cmpeq_epi8(al, close_v), _mm256_cmpeq_epi8(bl, close_v));
-
-        uint64_t next_escape = 0;
-        if (slash | escape_carry) {
-            // Characters behind an odd run of backslashes, as simdjson finds them: runs that begin at odd places are carried by addition.
-            const uint64_t even = 0x5555555555555555ull;
-            slash &= ~escape_carry;
-            uint64_t follows = slash << 1 | escape_carry;
-            uint64_t odd_starts = slash & ~even & ~follows, sequences;
-            next_escape = __builtin_add_overflow(odd_starts, slash, &sequences);
-            uint64_t invert = sequences << 1;
-            quote &= ~((even ^ invert) & follows);
-        }
-        uint64_t inside = (uint64_t)_mm_cvtsi128_si64(
-            _mm_clmulepi64_si128(_mm_set_epi64x(0, (long long)quote), _mm_set1_epi8((char)0xFF), 0)) ^ in_string;
-        open &= ~inside;
-        close &= ~inside;
+        const vk_block block = engine.classify(bytes + i);
+        const uint64_t quote = vk_block_quotes(&block, &escape_carry), feed = block.feed;
+        const uint64_t inside = engine.parity(quote) ^ in_string;
+        uint64_t open = block.open & ~inside, close = block.close & ~inside;
 
         // The first place that stops the scan, other than a bracket.
         size_t stop = 64;
-        action stop_action = ACTION_NONE;
-        uint64_t string_feed = feed & inside;
-        if (string_feed) {
-            stop = (size_t)__builtin_ctzll(string_feed);
-            stop_action = ACTION_STRING_LINE_FEED;
-        }
-        uint64_t line_begins = (feed << 1 | feed_carry) & open;
-        for (; line_begins; line_begins &= line_begins - 1) {
-            size_t bit = (size_t)__builtin_ctzll(line_begins);
-            if (bit >= stop) break;
-            if (bytes[i + bit] == '{') {
-                stop = bit;
-                stop_action = ACTION_COLUMN0;
-                break;
+        if (__builtin_expect(feed != 0 || feed_carry, 0)) {
+            uint64_t string_feed = feed & inside;
+            if (string_feed) {
+                stop = (size_t)__builtin_ctzll(string_feed);
+                stop_action = ACTION_STRING_LINE_FEED;
+            }
+            for (uint64_t begins = (feed << 1 | feed_carry) & open; begins; begins &= begins - 1) {
+                size_t bit = (size_t)__builtin_ctzll(begins);
+                if (bit >= stop) break;
+                if (bytes[i + bit] == '{') {
+                    stop = bit;
+                    stop_action = ACTION_COLUMN0;
+                    break;
+                }
+            }
+            if (stop < 64) {
+                open &= (1ull << stop) - 1;
+                close &= (1ull << stop) - 1;
             }
         }
-        if (stop < 64) {
-            open &= (1ull << stop) - 1;
-            close &= (1ull << stop) - 1;
-        }
+        const uint64_t structural = open | close | (block.comma & ~inside) | quote;
         uint32_t opens = (uint32_t)__builtin_popcountll(open), closes = (uint32_t)__builtin_popcountll(close);
-        if (depth >= closes + floor && depth + opens <= max_depth) {
+        if (__builtin_expect(depth >= closes + floor && depth + opens <= max_depth, 1)) {
             depth += opens - closes;
         } else {
             for (uint64_t brackets = open | close; brackets; brackets &= brackets - 1) {
@@ -262,27 +224,55 @@ VK_AVX2 static action scan_avx2(vk_framer *f, const uint8_t *bytes, size_t *at, 
                 }
             }
         }
+        if (out) {
+            uint64_t place = f->offset + i - out->record;
+            if (__builtin_expect(out->capacity - count <= 64 + VK_INDEX_SLACK || place > VK_INDEX_OFFSET - 64, 0)) {
+                forget_record(out);
+                out = NULL;
+            } else {
+                uint64_t bits = structural;
+                if (stop < 64) bits &= stop_action == ACTION_END ? (2ull << stop) - 1 : (1ull << stop) - 1;
+                uint32_t here = block.slash ? VK_INDEX_MARK : 0;
+                size_t n = engine.emit(out->positions + count, bits, (uint32_t)place | here);
+                if (__builtin_expect((mark | here) != 0, 0)) {
+                    if (n) out->positions[count] |= mark;
+                    mark = here | (n ? 0 : mark);
+                }
+                count += n;
+                seen |= block.high;
+            }
+        }
         if (stop_action != ACTION_NONE) {
             note_line_feeds(f, (uint64_t)__builtin_popcountll(feed & ((1ull << stop) - 1)));
-            f->depth = depth;
-            f->in_string = stop_action == ACTION_STRING_LINE_FEED;
-            f->escaped = 0;
-            f->at_line_begin = stop ? (uint8_t)(feed >> (stop - 1) & 1) : (uint8_t)feed_carry;
-            *at = i + stop;
-            return stop_action;
+            feed_carry = stop ? feed >> (stop - 1) & 1 : feed_carry;
+            in_string = stop_action == ACTION_STRING_LINE_FEED;
+            escape_carry = 0;
+            i += stop;
+            break;
         }
         if (feed) note_line_feeds(f, (uint64_t)__builtin_popcountll(feed));
         in_string = (uint64_t)((int64_t)inside >> 63);
-        escape_carry = next_escape;
         feed_carry = feed >> 63;
     }
-#undef MASK
+    if (out) {
+        out->count = count;
+        out->is_marked = mark != 0;
+        out->has_high = out->has_high || seen != 0;
+    }
     f->depth = depth;
     f->in_string = in_string != 0;
     f->escaped = (uint8_t)escape_carry;
     f->at_line_begin = (uint8_t)feed_carry;
     *at = i;
-    return scan_bytes(f, bytes, at, end, candidate);
+    return stop_action != ACTION_NONE ? stop_action : scan_bytes(f, bytes, at, end, candidate, index);
+}
+
+VK_AVX2 static action scan_avx2(vk_framer *f, const uint8_t *bytes, size_t *at, size_t end, bool candidate, vk_frame_index *index) {
+    return scan_blocks(f, bytes, at, end, candidate, index, vk_engine_avx2);
+}
+
+VK_AVX512 static action scan_avx512(vk_framer *f, const uint8_t *bytes, size_t *at, size_t end, bool candidate, vk_frame_index *index) {
+    return scan_blocks(f, bytes, at, end, candidate, index, vk_engine_avx512);
 }
 #endif
 
@@ -344,13 +334,32 @@ static void emit(vk_framer *f, vk_frame_event *events, size_t *n, vk_frame_kind 
     };
 }
 
-static void emit_record(vk_framer *f, vk_frame_event *events, size_t *n, uint64_t end) {
+static void emit_record(vk_framer *f, vk_frame_event *events, size_t *n, uint64_t end, vk_frame_index *index) {
     vk_frame_kind kind = end - f->record > f->max_record ? VK_FRAME_TOO_LONG : f->too_deep ? VK_FRAME_TOO_DEEP : VK_FRAME_VALUE;
     emit(f, events, n, kind, end);
     f->index += 1;
+    if (kind == VK_FRAME_VALUE && current(f, index) && index->count - index->begin <= UINT32_MAX && index->begin <= UINT32_MAX) {
+        vk_frame_event *event = &events[*n - 1];
+        event->index_begin = (uint32_t)index->begin;
+        event->index_count = (uint32_t)(index->count - index->begin);
+        event->flags |= VK_FRAME_FLAG_INDEXED | (index->has_high ? VK_FRAME_FLAG_NON_ASCII : 0);
+        index->begin = index->count;
+        index->record = NO_RECORD;
+    } else {
+        forget_record(index);
+    }
 }
 
-static void begin_record(vk_framer *f, uint64_t at, uint8_t first, uint8_t phase) {
+static void begin_record(vk_framer *f, uint64_t at, uint8_t first, uint8_t phase, vk_frame_index *index) {
+    if (index) {
+        // Whatever was begun before is given up.
+        forget_record(index);
+        if (first == '{' || first == '[') {
+            index->record = at;
+            index->is_marked = index->has_high = false;
+            note(index, at);
+        }
+    }
     f->record = at;
     f->first = first;
     f->phase = phase;
@@ -378,7 +387,7 @@ static void complete_document(vk_framer *f, uint64_t at) {
     leave_document(f, PHASE_TOP, at);
 }
 
-static void begin_document(vk_framer *f, uint64_t at, uint8_t first) {
+static void begin_document(vk_framer *f, uint64_t at, uint8_t first, vk_frame_index *index) {
     f->document = at;
     f->index = 0;
     f->document_line_feeds = 0;
@@ -390,7 +399,7 @@ static void begin_document(vk_framer *f, uint64_t at, uint8_t first) {
         f->depth = 0;
         f->in_string = f->escaped = f->too_deep = 0;
     } else {
-        begin_record(f, at, first, first == '{' && !(f->options & VK_FRAMER_NO_ENVELOPES) ? PHASE_OBJECT : PHASE_ELEMENT);
+        begin_record(f, at, first, first == '{' && !(f->options & VK_FRAMER_NO_ENVELOPES) ? PHASE_OBJECT : PHASE_ELEMENT, index);
     }
 }
 
@@ -403,7 +412,8 @@ static void after_record(vk_framer *f, uint64_t end) {
     else complete_document(f, end);
 }
 
-static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_event *events, size_t cap, size_t *n_events, scanner scan) {
+static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_event *events, size_t cap, size_t *n_events, scanner scan,
+                   vk_frame_index *index) {
     const uint64_t base = f->offset;
     size_t i = 0, n = 0;
     while (i < len && n < cap) {
@@ -419,7 +429,7 @@ static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_even
             } else if (c == 0xEF || c == 0xBB || c == 0xBF) {
                 i++;  // a byte order mark leaves the column as it is
             } else if (c == '{' || c == '[') {
-                begin_document(f, base + i, c);
+                begin_document(f, base + i, c, index);
                 f->at_line_begin = 0;
                 i++;
             } else {
@@ -457,7 +467,7 @@ static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_even
         case PHASE_OBJECT:
         case PHASE_ELEMENT: {
             bool candidate = f->phase == PHASE_OBJECT;
-            action found = scan(f, bytes, &i, len, candidate);
+            action found = scan(f, bytes, &i, len, candidate, index);
             if (found == ACTION_END) {
                 f->at_line_begin = 0;
                 i++;
@@ -465,13 +475,14 @@ static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_even
                     f->in_envelope = 0;
                     after_record(f, base + i);
                 } else {
-                    emit_record(f, events, &n, base + i);
+                    emit_record(f, events, &n, base + i, index);
                     after_record(f, base + i);
                 }
             } else if (found == ACTION_OPEN_ARRAY) {
                 f->at_line_begin = 0;
                 if (is_envelope_key(f, bytes, i)) f->phase = PHASE_PROBE;
                 if (++f->depth > f->max_depth) f->too_deep = 1;
+                if (current(f, index)) note(index, base + i);
                 i++;
             } else if (found == ACTION_STRING_LINE_FEED) {
                 emit(f, events, &n, VK_FRAME_UNCLOSED_STRING, base + i);
@@ -483,6 +494,7 @@ static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_even
                     leave_document(f, PHASE_TOP, base + i);
                 } else if (may_begin_object(f, bytes, i)) {
                     if (++f->depth > f->max_depth) f->too_deep = 1;
+                    if (current(f, index)) note(index, base + i);
                     f->at_line_begin = 0;
                     i++;
                 } else {
@@ -510,12 +522,14 @@ static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_even
             } else if (c == '{') {
                 f->in_envelope = 1;
                 f->too_deep = 0;
+                forget_record(index);
                 begin_gap(f, base + i);
             } else if (c == ']') {
                 if (!f->in_envelope) f->flags |= VK_FRAME_FLAG_EMPTY_ENVELOPE;
                 f->depth -= 1;
                 f->phase = PHASE_OBJECT;
                 f->at_line_begin = 0;
+                if (current(f, index)) note(index, base + i);
                 i++;
             } else {
                 f->phase = PHASE_OBJECT;
@@ -546,11 +560,11 @@ static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_even
                 leave_document(f, PHASE_TOP, base + i);
             } else if (c == '{' || c == '[') {
                 bool candidate = c == '{' && !f->in_envelope && !(f->options & VK_FRAMER_NO_ENVELOPES);
-                begin_record(f, base + i, c, candidate ? PHASE_OBJECT : PHASE_ELEMENT);
+                begin_record(f, base + i, c, candidate ? PHASE_OBJECT : PHASE_ELEMENT, index);
                 f->at_line_begin = 0;
                 i++;
             } else {
-                begin_record(f, base + i, c, c == '"' ? PHASE_STRING : PHASE_SCALAR);
+                begin_record(f, base + i, c, c == '"' ? PHASE_STRING : PHASE_SCALAR, index);
                 f->at_line_begin = 0;
                 i++;
             }
@@ -568,14 +582,14 @@ static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_even
             } else if (c == '\\') {
                 f->escaped = 1;
             } else if (c == '"') {
-                emit_record(f, events, &n, base + i);
+                emit_record(f, events, &n, base + i, index);
                 after_record(f, base + i);
             }
             break;
 
         case PHASE_SCALAR:
             if (is_blank(c) || c == ',' || c == '[' || c == ']' || c == '{' || c == '}' || c == '"') {
-                emit_record(f, events, &n, base + i);
+                emit_record(f, events, &n, base + i, index);
                 after_record(f, base + i);
             } else {
                 i++;
@@ -601,14 +615,20 @@ static size_t feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_even
 }
 
 size_t vk_framer_feed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_event *events, size_t cap, size_t *n_events) {
+    return vk_framer_feed_indexed(f, bytes, len, events, cap, n_events, NULL);
+}
+
+size_t vk_framer_feed_indexed(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_event *events, size_t cap, size_t *n_events,
+                              vk_frame_index *index) {
 #if VK_X86
-    if (vk_use_avx2()) return feed(f, bytes, len, events, cap, n_events, scan_avx2);
+    if (vk_use_avx512()) return feed(f, bytes, len, events, cap, n_events, scan_avx512, index);
+    if (vk_use_avx2()) return feed(f, bytes, len, events, cap, n_events, scan_avx2, index);
 #endif
-    return feed(f, bytes, len, events, cap, n_events, scan_bytes);
+    return feed(f, bytes, len, events, cap, n_events, scan_bytes, index);
 }
 
 size_t vk_framer_feed_portable(vk_framer *f, const uint8_t *bytes, size_t len, vk_frame_event *events, size_t cap, size_t *n_events) {
-    return feed(f, bytes, len, events, cap, n_events, scan_bytes);
+    return feed(f, bytes, len, events, cap, n_events, scan_bytes, NULL);
 }
 
 size_t vk_framer_finish(vk_framer *f, vk_frame_event *events, size_t cap) {

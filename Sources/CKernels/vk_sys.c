@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "include/vk_sys.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,15 @@ size_t vk_memmem(const uint8_t *bytes, size_t len, const uint8_t *needle, size_t
     if (needle_len > len) return SIZE_MAX;
     const uint8_t *hit = memmem(bytes, len, needle, needle_len);
     return hit ? (size_t)(hit - bytes) : SIZE_MAX;
+}
+
+bool vk_program_path(char *out, size_t cap) {
+    Dl_info info;
+    if (!dladdr((const void *)(uintptr_t)&vk_program_path, &info) || !info.dli_fname) return false;
+    size_t len = strlen(info.dli_fname);
+    if (len + 1 > cap) return false;
+    memcpy(out, info.dli_fname, len + 1);
+    return true;
 }
 
 int32_t vk_sd_notify(const char *socket_path, const char *message) {

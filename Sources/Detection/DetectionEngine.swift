@@ -50,6 +50,12 @@ public struct RuleFigures: Sendable {
     /// Of these, on the disk.
     public let spilledRows: Int
     public let evidenceBytes: Int
+    /// Groups that are kept by panes, over all summarizes of the rule.
+    public let groups: Int
+    /// Cells of these: pairs of group and pane.
+    public let cells: Int
+    /// Memory of rows and groups, roughly.
+    public let stateBytes: Int
     public let openEpisodes: Int
     public let lateRows: Int
     public let heldTicks: Int
@@ -76,6 +82,8 @@ public final class DetectionEngine {
     /// The clock group of each runtime.
     private var groupOfRule: [Int] = []
     private let functions: any FunctionCatalog
+    /// Keeps compiled literals from run to run.
+    private let literals: (any LiteralStore)?
     /// Least and greatest event time seen, by table.
     private var seen: [String: (least: Int64, greatest: Int64)] = [:]
     /// Sees the rows of every evaluation of every rule.
@@ -87,27 +95,30 @@ public final class DetectionEngine {
 
     public init(
         _ programs: [RuleProgram], options: DetectionOptions, functions: any FunctionCatalog,
-        lateness: @escaping @Sendable (String) -> Int64
+        literals: (any LiteralStore)? = nil, lateness: @escaping @Sendable (String) -> Int64
     ) throws {
         self.programs = programs
         self.options = options
         self.functions = functions
+        self.literals = literals
         self.lateness = lateness
         runtimes = programs.map { RuleRuntime($0, options: options) }
-        ruleSet = try DetectionEngine.compile(programs, functions)
+        ruleSet = try DetectionEngine.compile(programs, functions, literals)
         renewClockGroups()
     }
 
-    private static func compile(_ programs: [RuleProgram], _ functions: any FunctionCatalog) throws -> RuleSet {
+    private static func compile(
+        _ programs: [RuleProgram], _ functions: any FunctionCatalog, _ literals: (any LiteralStore)?
+    ) throws -> RuleSet {
         try RuleSet(
             programs.enumerated().flatMap { rule, p in p.split.legs.map { (LegReference(rule: rule, leg: $0.index), $0) } },
-            functions: functions)
+            functions: functions, store: literals)
     }
 
     /// Puts another set of rules in place. Rules that behave as before keep their state; what they show of themselves (names, severity,
     /// entities, details) is that of the new set.
     public func reload(_ programs: [RuleProgram]) throws {
-        let set = try DetectionEngine.compile(programs, functions)
+        let set = try DetectionEngine.compile(programs, functions, literals)
         catchUp()
         var known: [String: RuleRuntime] = [:]
         for r in runtimes { known[r.program.fingerprint] = r }
@@ -121,7 +132,8 @@ public final class DetectionEngine {
         // A kept runtime holds the legs of its own program, whose column identities it was built with.
         self.programs = runtimes.map(\.program)
         ruleSet =
-            self.programs.map(\.fingerprint) == programs.map(\.fingerprint) ? try DetectionEngine.compile(self.programs, functions) : set
+            self.programs.map(\.fingerprint) == programs.map(\.fingerprint)
+            ? try DetectionEngine.compile(self.programs, functions, literals) : set
     }
 
     /// Stands for every table in ``observe(table:least:greatest:)``: how far logs reach does not depend on what rules read.
@@ -230,10 +242,20 @@ public final class DetectionEngine {
         runtimes.map { r in
             RuleFigures(
                 id: r.program.rule.id, name: r.program.rule.name, retainedRows: r.retainedRows, spilledRows: r.spilledRows,
-                evidenceBytes: r.rawBytes,
+                evidenceBytes: r.rawBytes, groups: r.panes?.groups ?? 0, cells: r.panes?.cells ?? 0, stateBytes: r.stateBytes,
                 openEpisodes: r.openEpisodes, lateRows: r.lateRows, heldTicks: r.heldTicks, skippedTicks: r.skippedTicks,
                 suppressedOpenings: r.suppressedOpenings,
                 evaluations: r.evaluations, lastAlert: r.lastAlert, failure: r.failure, incompleteTick: r.incompleteTick)
+        }
+    }
+
+    /// What the runtimes know of their costs, in order of the programs.
+    var ruleCosts: [RuleCost] {
+        runtimes.map { r in
+            var c = RuleCost(id: r.program.rule.id, name: r.program.rule.name)
+            (c.acceptTime, c.evaluationTime, c.evaluations) = (r.acceptTime, r.evaluationTime, r.evaluations)
+            (c.retainedRows, c.groups, c.stateBytes, c.evidenceBytes) = (r.retainedRows, r.panes?.groups ?? 0, r.stateBytes, r.rawBytes)
+            return c
         }
     }
 

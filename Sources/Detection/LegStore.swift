@@ -13,11 +13,16 @@ public struct RecordHash: Sendable, Hashable {
 }
 
 /// Retained survivors of one leg, in segments as they arrived, with their raw records while the evidence budget lasts.
+///
+/// Of a leg that is read through panes only (``PaneState``), the storage is the one who keeps rows: a segment of ``releaseFrom`` rows or more
+/// leaves memory when it has been saved, and comes back at a restart alone.
 struct LegStore {
     struct Segment: Sendable {
         fileprivate enum Content: Sendable {
             case memory(Batch)
             case spilled(SpilledRows, times: ContiguousArray<Int64>)
+            /// In the storage only.
+            case released
         }
 
         /// Unique within the leg, ascending; the key under which storage keeps it.
@@ -43,12 +48,23 @@ struct LegStore {
         }
 
         var isSpilled: Bool { if case .spilled = content { true } else { false } }
+        var isInMemory: Bool { if case .memory = content { true } else { false } }
+
+        /// Memory of the rows, roughly.
+        var bytes: Int {
+            switch content {
+            case .memory(let rows): rows.bytes + 200
+            case .spilled(_, let times): times.count * 8 + 200
+            case .released: 200
+            }
+        }
 
         /// The rows, read back if they were spilled. Throws ``StateError`` if that fails.
         func rows() throws -> Batch {
             switch content {
             case .memory(let rows): rows
             case .spilled(let piece, _): try piece.read()
+            case .released: throw StateError("rows of a saved segment were asked for")
             }
         }
 
@@ -57,6 +73,7 @@ struct LegStore {
             switch content {
             case .memory(let rows): ContiguousArray((rows.keys ?? []).lazy.map(\.time))
             case .spilled(_, let times): times
+            case .released: []
             }
         }
 
@@ -67,12 +84,20 @@ struct LegStore {
             switch content {
             case .memory(let rows): return rows.keys?.contains { $0.time >= from && $0.time <= to } ?? false
             case .spilled(_, let times): return times.contains { $0 >= from && $0 <= to }
+            case .released: return false
             }
         }
     }
 
     /// Of more segments in memory than this, the smaller half is merged into one, so that a tick does not walk thousands of tiny batches.
     static let mergeAbove = 64
+    /// Rows of a segment that need not stay in memory once it is saved.
+    static let releaseFrom = 128
+
+    /// The suffix reads the rows; else they only wait to be saved.
+    let keepsRows: Bool
+
+    init(keepsRows: Bool = true) { self.keepsRows = keepsRows }
 
     private(set) var segments: [Segment] = []
     private var nextID: Int64 = 1
@@ -83,7 +108,9 @@ struct LegStore {
     private var saved: Set<Int64> = []
 
     var rowCount: Int { segments.reduce(0) { $0 + $1.count } }
-    var residentRows: Int { segments.reduce(0) { $0 + ($1.isSpilled ? 0 : $1.count) } }
+    var residentRows: Int { segments.reduce(0) { $0 + ($1.isInMemory ? $1.count : 0) } }
+    var spilledRows: Int { segments.reduce(0) { $0 + ($1.isSpilled ? $1.count : 0) } }
+    var bytes: Int { segments.reduce(0) { $0 + $1.bytes } }
     var rawBytes: Int { segments.reduce(0) { $0 + $1.rawBytes } }
     var earliest: Int64? { segments.map(\.least).min() }
 
@@ -101,7 +128,7 @@ struct LegStore {
 
     /// Each row is merged as often as the number of segments has doubled: large segments, which are the old ones, stay as they are.
     private mutating func merge() {
-        let resident = segments.filter { !$0.isSpilled }
+        let resident = segments.filter { $0.isInMemory && (keepsRows || $0.count < LegStore.releaseFrom) }
         guard resident.count > LegStore.mergeAbove else { return }
         let chosen = resident.sorted { ($0.count, $0.id) < ($1.count, $1.id) }.prefix(resident.count / 2 + 1)
         var builders: [ColumnBuilder] = []
@@ -150,11 +177,11 @@ struct LegStore {
     }
 
     /// The time up to which the oldest segment in memory reaches; nil if there is none.
-    var oldestResident: Int64? { segments.lazy.filter { !$0.isSpilled }.map(\.greatest).min() }
+    var oldestResident: Int64? { segments.lazy.filter(\.isInMemory).map(\.greatest).min() }
 
     /// Moves the oldest segment in memory to a file; its raw records stay. Throws ``StateError``, and then nothing has changed.
     mutating func spillOldest(to file: SpillFile) throws {
-        guard let i = segments.indices.filter({ !segments[$0].isSpilled }).min(by: { segments[$0].greatest < segments[$1].greatest }),
+        guard let i = segments.indices.filter({ segments[$0].isInMemory }).min(by: { segments[$0].greatest < segments[$1].greatest }),
             case .memory(let rows) = segments[i].content
         else { return }
         let times = segments[i].times
@@ -202,6 +229,13 @@ struct LegStore {
         saved.subtract(dropped)
         added = []
         dropped = []
+        if !keepsRows { for i in segments.indices where segments[i].count >= LegStore.releaseFrom { release(i) } }
+    }
+
+    private mutating func release(_ i: Int) {
+        segments[i].content = .released
+        segments[i].raw = [:]
+        segments[i].rawBytes = 0
     }
 
     /// A segment as storage keeps it; nil if there is none. Throws ``StateError`` if it was spilled and cannot be read back.
@@ -233,5 +267,15 @@ struct LegStore {
         segments.append(s)
         nextID = max(nextID, id + 1)
         saved.insert(id)
+    }
+
+    /// The rows and raw records of a segment, before ``checkpointed()`` lets go of them.
+    func content(_ id: Int64) throws -> (rows: Batch, raw: [RecordHash: String])? {
+        try segments.first { $0.id == id }.map { (try $0.rows(), $0.raw) }
+    }
+
+    /// After a restart: what came from the storage and was taken up elsewhere.
+    mutating func releaseRestored() {
+        if !keepsRows { for i in segments.indices where segments[i].count >= LegStore.releaseFrom { release(i) } }
     }
 }

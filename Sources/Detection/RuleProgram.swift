@@ -24,11 +24,40 @@ public final class RuleProgram: Sendable {
     public let needsEmptyTicks: Bool
     /// Positions of the group key in the result's columns, where the query's own shape gives one.
     let groupColumns: [Int]?
-    let builder: AlertBuilder
+    /// What makes alerts of result rows; made for the first of them.
+    var builder: AlertBuilder { alerts.value }
+    private let alerts: Once<AlertBuilder>
+    /// What is kept by panes instead of rows; made when the rule first takes a row.
+    var panes: PanePlan { paned.value }
+    private let paned: Once<PanePlan>
     /// For each leg, its horizon conditions over the single column `TimeGenerated`.
-    let horizons: [[CompiledExpression]]
+    var horizons: [[CompiledExpression]] { views.value }
+    private let views: Once<[[CompiledExpression]]>
 
+    /// What the plan says may depend on data that neither rules nor saved functions hold: watchlists, external data.
+    public let readsReferenceData: Bool
     public let tables: Set<String>
+
+    /// How the rule's state is kept and evaluated.
+    public enum Strategy: String, Sendable, Hashable, CaseIterable {
+        /// Each matching row alerts by itself.
+        case rowLocal = "row-local"
+        /// The suffix is run over the window's rows at each tick.
+        case rows
+        /// Groups are kept by panes, and no rows.
+        case panes
+        /// Groups by panes for some views, rows for others.
+        case panesAndRows = "panes and rows"
+    }
+    public var strategy: Strategy {
+        if isRowLocal { return .rowLocal }
+        if panes.nodes.isEmpty { return .rows }
+        return panes.rowLegs.isEmpty ? .panes : .panesAndRows
+    }
+    /// The strategy in words: what is kept of which table for how long, and why rows are, if they are.
+    public var strategyDescription: String {
+        panes.description(split, clock: clock, isRowLocal: isRowLocal).joined(separator: "\n")
+    }
     public var columns: [BoundColumn] { split.suffix.columns }
 
     /// `sources`, `versions`: as in ``BoundQuery``.
@@ -52,16 +81,15 @@ public final class RuleProgram: Sendable {
         let columns = split.suffix.columns
         let positions = groupIDs.map { ids in ids.compactMap { id in columns.firstIndex { $0.id == id } } }
         groupColumns = positions.flatMap { $0.isEmpty ? nil : $0 }
-        builder = AlertBuilder(rule, columns: columns)
+        let builder = AlertBuilder(rule, columns: columns)
+        alerts = Once(known: builder)
         // What alerts of this rule are told apart by: nothing, columns, or (nil) also the rows themselves.
         var groups: [BoundColumn]?
         if rule.grouping == .singleAlert { groups = [] } else { groups = groupColumns?.map { columns[$0] } }
+        let parts = (split: split, clock: clock)
+        paned = Once { PanePlan(parts.split, clock: parts.clock, functions: functions) }
         isMonotone = growing && !triggersOnEmpty && MonotoneAnalysis.isMonotone(split.suffix, groups: groups, functions: functions)
-        horizons = try split.legs.map { leg in
-            guard let time = leg.timeColumn else { return [] }
-            let input = [BoundColumn(id: time, name: "TimeGenerated", type: .datetime)]
-            return try leg.horizon.map { try CompiledExpression($0, input: input, subqueries: NoPlans()) }
-        }
+        views = Once(known: try RuleProgram.horizons(of: split.legs))
         var w = StateWriter()
         for part in [rule.id, rule.query, rule.kind.rawValue, rule.triggerOperator.rawValue, rule.grouping.rawValue] { w.text(part) }
         for n in [rule.queryFrequency, rule.queryPeriod, Int64(rule.triggerThreshold), rule.startTime ?? 0, rule.suppression ?? 0] {
@@ -72,9 +100,63 @@ public final class RuleProgram: Sendable {
         // Entities tell alerts apart where nothing in the query does.
         if rule.grouping == .alertPerResult, groupColumns == nil { for i in builder.mapper.columns { w.int(i) } }
         for s in sources { w.text(s) }
+        readsReferenceData =
+            !versions.isEmpty
+            || (sources + [rule.query]).contains { text in RuleProgram.foreign.contains { text.lowercased().contains($0) } }
         fingerprint = RuleProgram.hash(w.bytes)
         // Other rows in a watchlist change what a rule finds from now on, not what it has retained.
         presentation = RuleProgram.presentation(rule) + versions.joined(separator: "\n")
+    }
+
+    /// Words of queries that name such data.
+    private static let foreign = ["watchlist", "externaldata", "geo_info_from"]
+
+    /// A program that was compiled before; ``write(to:)`` wrote it into `bytes`, which are kept for what is read later.
+    package init(rule: AnalyticsRule, from r: inout PackedReader, of bytes: [UInt8], functions: any FunctionCatalog) throws {
+        self.rule = rule
+        let split = try SplitQuery(from: &r, of: bytes)
+        self.split = split
+        tables = Set(split.legs.map(\.table))
+        let clock = TickClock(anchor: rule.startTime ?? KustoTime.unixEpoch, frequency: rule.queryFrequency, period: rule.queryPeriod)
+        self.clock = clock
+        paned = Once { PanePlan(split, clock: clock, functions: functions) }
+        fingerprint = try r.text()
+        presentation = try r.text()
+        isMonotone = try r.bool()
+        isRowLocal = try r.bool()
+        isBaseline = try r.bool()
+        needsEmptyTicks = try r.bool()
+        readsReferenceData = try r.bool()
+        let isGrouped = try r.bool()
+        let positions = try r.list { try $0.int() }
+        groupColumns = isGrouped ? positions : nil
+        alerts = Once { AlertBuilder(rule, columns: split.suffix.columns) }
+        views = Once {
+            do { return try RuleProgram.horizons(of: split.legs) } catch {
+                // They could be compiled once, so this is for the impossible: the rule fails, and says so.
+                let failing = CompiledExpression(failing: (error as? EvaluationError) ?? EvaluationError("\(error)"))
+                return split.legs.map { _ in [failing] }
+            }
+        }
+    }
+
+    /// The program without its rule. Throws for a plan that cannot be written.
+    package func write(to w: inout PackedWriter) throws {
+        try split.write(to: &w)
+        w.text(fingerprint)
+        w.text(presentation)
+        for flag in [isMonotone, isRowLocal, isBaseline, needsEmptyTicks, readsReferenceData] { w.bool(flag) }
+        w.bool(groupColumns != nil)
+        w.count(groupColumns?.count ?? 0)
+        for c in groupColumns ?? [] { w.int(c) }
+    }
+
+    private static func horizons(of legs: [Leg]) throws -> [[CompiledExpression]] {
+        try legs.map { leg in
+            guard let time = leg.timeColumn, !leg.horizon.isEmpty else { return [] }
+            let input = [BoundColumn(id: time, name: "TimeGenerated", type: .datetime)]
+            return try leg.horizon.map { try CompiledExpression($0, input: input, subqueries: NoPlans()) }
+        }
     }
 
     private static func presentation(_ rule: AnalyticsRule) -> String {

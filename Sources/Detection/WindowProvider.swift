@@ -6,25 +6,43 @@ import Matcher
 /// The rows of a rule's legs inside one tick's window: what the suffix reads. Segments are taken one after the other, so that of rows which
 /// were spilled only one segment is in memory at a time.
 struct WindowProvider: TableProvider {
+    /// The groups that are kept by panes, as they are at the tick. Used by the thread that runs the rule.
+    private struct Groups: @unchecked Sendable {
+        let state: PaneState
+        let stable: Int64
+        let lineage: Bool
+    }
     private struct Source: Sendable {
         let columns: [BoundColumn]
         let segments: [LegStore.Segment]
         let horizon: [CompiledExpression]
     }
     private let legs: [String: Source]
+    private let panes: Groups?
+    private let overflow: [[LegStore.Segment]]
+    private let horizons: [[CompiledExpression]]
+    private let nodes: [PanePlan.Node]
     private let from: Int64
     private let to: Int64
     private let context: EvaluationContext
 
     /// Rows with a time in [from, to], both ends closed, whose horizon conditions hold at `context.now`.
-    init(_ program: RuleProgram, _ stores: [LegStore], from: Int64, to: Int64, context: EvaluationContext) {
+    /// Rows up to `stable` are all there, as far as is known; `lineage`: groups are asked for what they were made of.
+    init(
+        _ program: RuleProgram, _ stores: [LegStore], _ panes: PaneState?, from: Int64, to: Int64, stable: Int64, lineage: Bool,
+        context: EvaluationContext
+    ) {
+        horizons = program.horizons
         var legs: [String: Source] = [:]
         for (i, leg) in program.split.legs.enumerated() {
             legs[Leg.storeName(leg.index)] = Source(
                 columns: leg.columns, segments: stores[i].segments.filter { $0.greatest >= from && $0.least <= to },
-                horizon: program.horizons[i])
+                horizon: horizons[i])
         }
         self.legs = legs
+        self.panes = panes.map { Groups(state: $0, stable: stable, lineage: lineage) }
+        overflow = (panes?.overflow ?? []).map { $0.segments.filter { $0.greatest >= from && $0.least <= to } }
+        nodes = program.panes.nodes
         self.from = from
         self.to = to
         self.context = context
@@ -46,10 +64,29 @@ struct WindowProvider: TableProvider {
     func scan(
         table: String, columns: [BoundColumn], filters: [BoundExpr], context: EvaluationContext, emit: (Batch) throws -> Bool
     ) throws {
+        if let panes, let node = nodes.indices.first(where: { PanePlan.Node.name($0) == table }) {
+            return try groups(node, panes, columns: columns, emit: emit)
+        }
         guard let leg = legs[table] else { throw EvaluationError("no leg is called `\(table)`") }
         let positions = columns.map { c in leg.columns.firstIndex { $0.id == c.id } }
         for s in leg.segments {
             guard let b = try window(s, leg.horizon) else { continue }
+            let picked = zip(columns, positions).map { c, p in p.map { b.columns[$0] } ?? Column.nulls(c.type, count: b.count) }
+            guard try emit(Batch(columns: picked, count: b.count, keys: b.keys, lineage: b.lineage)) else { return }
+        }
+    }
+
+    /// The groups of a summarize that is kept by panes.
+    private func groups(_ node: Int, _ panes: Groups, columns: [BoundColumn], emit: (Batch) throws -> Bool) throws {
+        let plan = panes.state.plan
+        let inputs = nodes[node].inputs
+        let batches = try panes.state.nodes[node].evaluate(
+            inputs.map { plan.views[$0.leg]?.panes(at: to, plan.clocks[$0.leg]) },
+            through: inputs.map { plan.clocks[$0.leg].pane(of: panes.stable) },
+            extra: try inputs.map { input in try overflow[input.leg].compactMap { try window($0, horizons[input.leg]) } },
+            lineage: panes.lineage)
+        let positions = columns.map { c in nodes[node].plan.columns.firstIndex { $0.id == c.id } }
+        for b in batches {
             let picked = zip(columns, positions).map { c, p in p.map { b.columns[$0] } ?? Column.nulls(c.type, count: b.count) }
             guard try emit(Batch(columns: picked, count: b.count, keys: b.keys, lineage: b.lineage)) else { return }
         }

@@ -32,6 +32,12 @@ public final class CompiledExpression: Sendable {
         type = expr.type
     }
 
+    /// An expression that gives an error wherever it is evaluated.
+    public init(failing error: EvaluationError) {
+        root = FailingNode(error: error)
+        type = .bool
+    }
+
     /// The expression without columns, `now` and randomness has this value at every row; nil if it depends on something.
     public var constant: Value? { (root as? ConstantNode)?.value }
 
@@ -89,6 +95,13 @@ protocol ExpressionNode: Sendable {
     /// Rough price of a row: 0 for constants and columns, 1 for arithmetic, 4 for text over plain columns, more for row-wise calls.
     var cost: Int { get }
     func run(_ frame: ExpressionFrame) throws -> Datum
+}
+
+struct FailingNode: ExpressionNode {
+    let error: EvaluationError
+    var type: ScalarType { .bool }
+    var cost: Int { 0 }
+    func run(_ frame: ExpressionFrame) throws -> Datum { throw error }
 }
 
 struct ConstantNode: ExpressionNode {

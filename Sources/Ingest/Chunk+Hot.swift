@@ -3,7 +3,8 @@ import CKernels
 /// The inflated bytes of one unit of work, and the records found in them.
 ///
 /// Invariants: `bytes` is one allocation of `capacity + padding` bytes; the first `count` are data; the `padding` bytes behind the data are
-/// readable (the JSON extractor reads past the end of a record). Record ranges lie inside the data. Owned by one thread at a time:
+/// readable (the JSON extractor reads past the end of a record). Record ranges lie inside the data. `frames.positions` is one allocation of
+/// `frames.capacity` entries, enough for all bytes; index ranges of records lie inside its first `frames.count`. Owned by one thread at a time:
 /// handed from reader to worker and back through a pool, never shared.
 public final class Chunk: @unchecked Sendable {
     /// Bytes that may be read behind the data.
@@ -23,6 +24,10 @@ public final class Chunk: @unchecked Sendable {
         public let position: UInt64
         /// Index in its envelope or array; 0 for a bare value.
         public let index: UInt64
+        /// Where the record's structural index lies in ``Chunk/positions``; empty: it has none.
+        public let structure: Range<UInt32>
+        /// Without this, the record is ASCII. Only with a structural index.
+        public let mayHaveNonASCII: Bool
     }
 
     public internal(set) var records: [Record] = []
@@ -32,13 +37,24 @@ public final class Chunk: @unchecked Sendable {
     public internal(set) var consumed = 0
     public internal(set) var produced = 0
 
+    /// What the framer found of the structure of the records.
+    var frames = vk_frame_index()
+    /// The structural indices of the records: positions in the record, for the JSON extractor. Valid as long as the data.
+    public var positions: UnsafePointer<UInt32>? { UnsafePointer(frames.positions) }
+
     public init() {
         capacity = Chunk.targetSize
+        frames.capacity = capacity + 256
+        frames.positions = .allocate(capacity: frames.capacity)
+        vk_frame_index_reset(&frames)
         bytes = UnsafeMutableRawPointer.allocate(byteCount: capacity + Chunk.padding, alignment: 64)
         bytes.initializeMemory(as: UInt8.self, repeating: 0, count: capacity + Chunk.padding)
     }
 
-    deinit { bytes.deallocate() }
+    deinit {
+        bytes.deallocate()
+        frames.positions?.deallocate()
+    }
 
     /// The data.
     public var data: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: bytes, count: count) }
@@ -49,6 +65,7 @@ public final class Chunk: @unchecked Sendable {
         problems.removeAll(keepingCapacity: true)
         consumed = 0
         produced = 0
+        vk_frame_index_reset(&frames)
         // A chunk that grew for one huge record does not keep the memory for ever.
         if capacity > 4 * Chunk.targetSize { resize(Chunk.targetSize) }
     }
@@ -60,6 +77,11 @@ public final class Chunk: @unchecked Sendable {
         bytes.deallocate()
         bytes = fresh
         capacity = n
+        // Nothing was framed since the last reset: there is nothing to keep.
+        frames.positions?.deallocate()
+        frames.capacity = n + 256
+        frames.positions = .allocate(capacity: frames.capacity)
+        vk_frame_index_reset(&frames)
     }
 
     /// Room for at least `n` more bytes; the writable range.

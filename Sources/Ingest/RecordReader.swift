@@ -148,7 +148,8 @@ public final class RecordReader {
         fill: while chunk.count < target {
             let at = base + UInt64(chunk.count)
             do {
-                outcome = try decoder.decode(into: chunk.spare(min(64 << 10, target - chunk.count)), final: final, read: read)
+                // In large pieces: each call of the decoder copies its window.
+                outcome = try decoder.decode(into: chunk.spare(target - chunk.count), final: final, read: read)
             } catch  where chunk.count > carried {
                 // What was decoded before is handed out first.
                 pendingFailure = error
@@ -216,9 +217,9 @@ public final class RecordReader {
             var at = start
             while at < chunk.count {
                 var found = 0
-                let fed = vk_framer_feed(
+                let fed = vk_framer_feed_indexed(
                     &framer, (chunk.bytes + at).assumingMemoryBound(to: UInt8.self), chunk.count - at, events.baseAddress, events.count,
-                    &found)
+                    &found, &chunk.frames)
                 for i in 0..<found { take(events[i], chunk, base: base) }
                 at += fed
                 if fed == 0, found == 0 { break }
@@ -235,7 +236,12 @@ public final class RecordReader {
             let isKnown = memory != nil && remember(e, chunk, offset, length, isEmptyEnvelope: isEmpty)
             if isKnown || isEmpty { return }
             isEnvelope = e.container != VK_CONTAINER_NONE
-            chunk.records.append(Chunk.Record(offset: offset, length: length, position: e.begin, index: e.index))
+            let hasStructure = e.flags & UInt8(VK_FRAME_FLAG_INDEXED) != 0
+            chunk.records.append(
+                Chunk.Record(
+                    offset: offset, length: length, position: e.begin, index: e.index,
+                    structure: hasStructure ? e.index_begin..<(e.index_begin + e.index_count) : 0..<0,
+                    mayHaveNonASCII: e.flags & UInt8(VK_FRAME_FLAG_NON_ASCII) != 0))
             return
         }
         if memory != nil, remember(e, chunk, 0, 0, isEmptyEnvelope: false) { return }

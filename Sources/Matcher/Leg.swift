@@ -11,33 +11,57 @@ public final class Leg: Sendable {
     /// The table's columns that the prefix reads, under the identities of this reference.
     public let source: [BoundColumn]
     /// Row-local operators over ``source``; its leaf is `.table(name: table)` with exactly those columns.
-    public let prefix: Plan
+    public var prefix: Plan { trees.value.prefix }
     /// Conjuncts over the unmodified `TimeGenerated` and `now()`, applied to the row's time at each tick.
-    public let horizon: [BoundExpr]
+    public var horizon: [BoundExpr] { trees.value.horizon }
     /// The identity of `TimeGenerated` in ``horizon``.
     public let timeColumn: ColumnID?
+
+    /// What is not looked at before some row may survive: read back from a cache when first asked for.
+    struct Trees: Sendable {
+        let prefix: Plan
+        let horizon: [BoundExpr]
+    }
+    let trees: Once<Trees>
 
     public init(index: Int, table: String, source: [BoundColumn], prefix: Plan, horizon: [BoundExpr], timeColumn: ColumnID?) {
         self.index = index
         self.table = table
         self.source = source
-        self.prefix = prefix
-        self.horizon = horizon
+        trees = Once(known: Trees(prefix: prefix, horizon: horizon))
         self.timeColumn = timeColumn
+        witness = Mutex(nil)
     }
 
-    /// What is derived from the leg once, on the thread that compiles its rule, and used by every rule set that the leg is in.
-    struct Derived {
-        let prefix: CompiledPrefix
-        let clauses: [Clause]
+    /// A leg that was compiled before: its trees are read when they are needed.
+    init(index: Int, table: String, source: [BoundColumn], timeColumn: ColumnID?, clauses: [Clause], trees: Once<Trees>) {
+        self.index = index
+        self.table = table
+        self.source = source
+        self.timeColumn = timeColumn
+        self.trees = trees
+        witness = Mutex(clauses)
     }
 
-    private let made = Mutex<Derived?>(nil)
+    // What is derived from the leg once, and used by every rule set that the leg is in.
+    private let witness: Mutex<[Clause]?>
+    private let made = Mutex<CompiledPrefix?>(nil)
 
-    /// Throws if the prefix cannot be compiled. `functions` must be the same at every call.
-    func derived(_ functions: any FunctionCatalog) throws -> Derived {
+    /// What wakes the leg. `functions` must be the same at every call.
+    func clauses(_ functions: any FunctionCatalog) -> [Clause] {
+        if let known = witness.withLock({ $0 }) { return known }
+        let new = WitnessFinder.find(self, functions: functions)
+        witness.withLock { $0 = new }
+        return new
+    }
+
+    /// What wakes the leg, where that has been found out already.
+    var knownClauses: [Clause]? { witness.withLock { $0 } }
+
+    /// The prefix, ready to run. Throws if it cannot be compiled.
+    func compiled() throws -> CompiledPrefix {
         if let known = made.withLock({ $0 }) { return known }
-        let new = Derived(prefix: try CompiledPrefix(self), clauses: WitnessFinder.find(self, functions: functions))
+        let new = try Stored.withStack(levels: prefix.levels) { try CompiledPrefix(self) }
         made.withLock { $0 = new }
         return new
     }
@@ -53,9 +77,21 @@ public final class Leg: Sendable {
 public struct SplitQuery: Sendable {
     public let legs: [Leg]
     /// The rest: its leaves are `.table(name: Leg.storeName(i))`, with the columns of that leg's survivors.
-    public let suffix: Plan
+    public var suffix: Plan { tree.value }
+    let tree: Once<Plan>
     /// The suffix itself reads `now()`.
     public let suffixUsesNow: Bool
     /// With no rows in any leg the result is empty: ticks over empty windows need no evaluation.
     public let emptyGivesEmpty: Bool
+
+    public init(legs: [Leg], suffix: Plan, suffixUsesNow: Bool, emptyGivesEmpty: Bool) {
+        self.init(legs: legs, tree: Once(known: suffix), suffixUsesNow: suffixUsesNow, emptyGivesEmpty: emptyGivesEmpty)
+    }
+
+    init(legs: [Leg], tree: Once<Plan>, suffixUsesNow: Bool, emptyGivesEmpty: Bool) {
+        self.legs = legs
+        self.tree = tree
+        self.suffixUsesNow = suffixUsesNow
+        self.emptyGivesEmpty = emptyGivesEmpty
+    }
 }

@@ -1,8 +1,15 @@
 import CKernels
 import Columnar
+import Glibc
 
 // Unsafe: `handle` and `scratch` are opaque objects of the C kernels, made in `init`, never changed, freed in `deinit`; a scratch is used by
 // one thread at a time. Texts are read inside the call only.
+
+/// Keeps compiled literals from run to run. What ``load(_:)`` gives was saved under that name, byte for byte, or it gives nothing.
+public protocol LiteralStore: Sendable {
+    func load(_ name: String) -> [UInt8]?
+    func save(_ name: String, _ bytes: [UInt8])
+}
 
 /// The literals of many atoms over one text, found in one pass whatever their number. Immutable, shared by all workers.
 ///
@@ -14,8 +21,11 @@ final class LiteralSet: @unchecked Sendable {
     /// For each literal, the atoms that look for it.
     let atoms: [[Int]]
 
-    /// Nil where the machine has no engine for it.
-    init?(_ literals: [(text: String, atoms: [Int])]) {
+    /// Compiling fewer literals takes no longer than looking for them.
+    private static let worthKeeping = 16
+
+    /// Nil where the machine has no engine for it. `store` keeps what was compiled.
+    init?(_ literals: [(text: String, atoms: [Int])], store: (any LiteralStore)? = nil) {
         var flat: [UInt8] = []
         var offsets: [Int] = []
         var lengths: [Int] = []
@@ -28,7 +38,18 @@ final class LiteralSet: @unchecked Sendable {
         let made: OpaquePointer? = flat.withUnsafeBufferPointer { all in
             guard let base = all.baseAddress else { return nil }
             let texts: [UnsafePointer<UInt8>?] = offsets.map { base + $0 }
-            return vk_literals_new(texts, lengths, lengths.count)
+            guard let store, lengths.count >= LiteralSet.worthKeeping else { return vk_literals_new(texts, lengths, lengths.count) }
+            let name = LiteralSet.name(all, lengths)
+            if let known = store.load(name).flatMap({ $0.withUnsafeBufferPointer { vk_literals_load($0.baseAddress, $0.count) } }) {
+                return known
+            }
+            let new = vk_literals_new(texts, lengths, lengths.count)
+            var size = 0
+            if let new, let bytes = vk_literals_save(new, &size) {
+                store.save(name, Array(UnsafeBufferPointer(start: bytes, count: size)))
+                free(bytes)
+            }
+            return new
         }
         guard let made else { return nil }
         handle = made
@@ -36,6 +57,16 @@ final class LiteralSet: @unchecked Sendable {
     }
 
     deinit { vk_literals_free(handle) }
+
+    /// Equal for equal literals in equal order under one version of the engine.
+    private static func name(_ texts: UnsafeBufferPointer<UInt8>, _ lengths: [Int]) -> String {
+        var w = PackedWriter()
+        w.text(vk_literals_engine().map { String(cString: $0) } ?? "")
+        for n in lengths { w.count(n) }
+        w.block(Array(texts))
+        let h = w.bytes.withUnsafeBytes { vk_xxh3_128($0.baseAddress, $0.count, 0) }
+        return String(h.high, radix: 16) + "-" + String(h.low, radix: 16)
+    }
 }
 
 /// One thread's scanner of a ``LiteralSet``.

@@ -31,6 +31,28 @@ public struct MatchCounters: Sendable, Hashable {
     }
 }
 
+/// What a leg's own work took: its prefix over candidate rows. The atoms that woke it are shared, and nobody's in particular.
+public struct LegCost: Sendable, Hashable {
+    /// Candidate rows.
+    public var rows: Int64 = 0
+    public var survivors: Int64 = 0
+    public var time = Duration.zero
+
+    public init() {}
+
+    init(rows: Int, survivors: Int, time: Duration) {
+        self.rows = Int64(rows)
+        self.survivors = Int64(survivors)
+        self.time = time
+    }
+
+    public mutating func add(_ o: LegCost) {
+        rows += o.rows
+        survivors += o.survivors
+        time += o.time
+    }
+}
+
 /// Survivors of one leg in one batch.
 public struct Matches: Sendable {
     public let leg: LegReference
@@ -46,6 +68,8 @@ public final class MatchWorker {
     private let rules: RuleSet
     private var states: [String: TableState] = [:]
     public private(set) var counters = MatchCounters()
+    /// Of the legs that had candidates.
+    public private(set) var costs: [LegReference: LegCost] = [:]
 
     public init(_ rules: RuleSet) { self.rules = rules }
 
@@ -68,9 +92,16 @@ public final class MatchWorker {
             let entry = table.legs[number]
             counters.residualRows += Int64(rows.count)
             counters.residualRuns += 1
+            let began = ContinuousClock.now
+            var survived = 0
+            defer {
+                costs[entry.reference, default: LegCost()].add(
+                    LegCost(rows: rows.count, survivors: survived, time: began.duration(to: .now)))
+            }
             let input = Batch(columns: entry.positions.map { batch.columns[$0] }, count: batch.count)
-            if let (survivors, origins) = try entry.prefix.run(input, rows: rows, context: context, key: key) {
-                counters.survivors += Int64(survivors.count)
+            if let (survivors, origins) = try entry.leg.compiled().run(input, rows: rows, context: context, key: key) {
+                survived = survivors.count
+                counters.survivors += Int64(survived)
                 out.append(Matches(leg: entry.reference, rows: survivors, origins: origins))
             }
         }

@@ -18,7 +18,7 @@ public struct LegReference: Sendable, Hashable {
 public final class RuleSet: Sendable {
     struct LegEntry: Sendable {
         let reference: LegReference
-        let prefix: CompiledPrefix
+        let leg: Leg
         /// Positions in the table's columns of the prefix's source columns.
         let positions: [Int]
         /// A candidate row satisfies each of these; none: every row is a candidate.
@@ -44,9 +44,9 @@ public final class RuleSet: Sendable {
         /// Over the column alone; nil: the column itself.
         let expression: CompiledExpression?
         /// Exact texts → atoms.
-        let exact: [ByteKey: [Int]]
+        let exact: TextTable
         /// Lower-case ASCII texts → atoms.
-        let folded: [ByteKey: [Int]]
+        let folded: TextTable
         let literals: LiteralSet?
         /// Atoms whose literals ``literals`` finds.
         let literalAtoms: [Int]
@@ -69,7 +69,7 @@ public final class RuleSet: Sendable {
         let indexes: [ColumnIndex]
         let occurrences: [[Occurrence]]
         /// The exact test of an atom over its column alone; nil where a look-up decides.
-        let predicates: [CompiledExpression?]
+        let predicates: [LazyPredicate?]
     }
 
     let tables: [String: Table]
@@ -79,8 +79,9 @@ public final class RuleSet: Sendable {
     public let atomCount: Int
     public let legCount: Int
 
-    /// Compiles the legs. Throws the first prefix that cannot be compiled.
-    public init(_ legs: [(LegReference, Leg)], functions: any FunctionCatalog) throws {
+    /// Indexes the legs, whose prefixes were checked (``check(_:functions:)``). `store` keeps compiled literals. Throws if what a dynamic
+    /// column is asked for cannot be compiled.
+    public init(_ legs: [(LegReference, Leg)], functions: any FunctionCatalog, store: (any LiteralStore)? = nil) throws {
         var byTable: [String: [(LegReference, Leg)]] = [:]
         for entry in legs { byTable[entry.1.table, default: []].append(entry) }
         var tables: [String: Table] = [:]
@@ -95,25 +96,25 @@ public final class RuleSet: Sendable {
             needs[name] = Set(types.keys)
 
             var atoms = AtomTable()
-            var found: [[Clause]] = []
+            // For each leg, its clauses' atoms by number.
+            var found: [[NumberedClause]] = []
+            found.reserveCapacity(entries.count)
             for (_, leg) in entries {
-                let clauses = try leg.derived(functions).clauses
-                for c in clauses { for a in c.atoms { atoms.add(a) } }
-                found.append(clauses)
+                found.append(leg.clauses(functions).map { c in NumberedClause(atoms: c.atoms.map { atoms.add($0) }, cost: c.cost) })
             }
-            let (indexes, indexOf, predicates) = try RuleSet.index(atoms.atoms, positions: positions)
+            let (indexes, indexOf, predicates) = try RuleSet.index(atoms.atoms, positions: positions, store)
             var occurrences = [[Occurrence]](repeating: [], count: atoms.atoms.count)
             var compiled: [LegEntry] = []
             for (number, ((reference, leg), clauses)) in zip(entries, found).enumerated() {
                 var places: [[AtomPlace]] = []
                 for (c, clause) in clauses.enumerated() {
-                    let numbers = Set(clause.atoms.map { atoms.number($0) }).sorted()
+                    let numbers = clause.atoms.count == 1 ? clause.atoms : Set(clause.atoms).sorted()
                     for n in numbers { occurrences[n].append(Occurrence(leg: Int32(number), clause: Int32(c))) }
                     places.append(numbers.map { AtomPlace(atom: Int32($0), index: Int32(indexOf[$0])) })
                 }
                 compiled.append(
                     LegEntry(
-                        reference: reference, prefix: try leg.derived(functions).prefix,
+                        reference: reference, leg: leg,
                         positions: leg.source.compactMap { positions[$0.name] },
                         clauses: places, firstClause: atoms.rarest(clauses)))
             }
@@ -128,42 +129,46 @@ public final class RuleSet: Sendable {
         legCount = legs.count
     }
 
+    private struct NumberedClause {
+        let atoms: [Int]
+        let cost: Double
+    }
+
     /// The distinct atoms of a table's legs.
     private struct AtomTable {
         private(set) var atoms: [Atom] = []
         private var uses: [Int] = []
         private var numbers: [ByteKey: Int] = [:]
 
-        private static func key(_ a: Atom) -> ByteKey { ByteKey(a.column + "\u{0}" + a.fingerprint) }
-
-        mutating func add(_ atom: Atom) {
-            let key = AtomTable.key(atom)
+        /// The atom's number; equal atoms have one.
+        mutating func add(_ atom: Atom) -> Int {
+            let key = ByteKey(atom.column + "\u{0}" + atom.fingerprint)
             if let n = numbers[key] {
                 uses[n] += 1
-            } else {
-                numbers[key] = atoms.count
-                atoms.append(atom)
-                uses.append(1)
+                return n
             }
+            numbers[key] = atoms.count
+            atoms.append(atom)
+            uses.append(1)
+            return atoms.count - 1
         }
 
-        func number(_ a: Atom) -> Int { numbers[AtomTable.key(a)] ?? 0 }
-
         /// What many rules ask for is likely what many rows have: the telling condition is a rule's own.
-        func rarest(_ clauses: [Clause]) -> Int {
-            func cost(_ c: Clause) -> Double { c.cost * Double(c.atoms.map { uses[number($0)] }.max() ?? 1) }
+        func rarest(_ clauses: [NumberedClause]) -> Int {
+            if clauses.count <= 1 { return 0 }
+            func cost(_ c: NumberedClause) -> Double { c.cost * Double(c.atoms.map { uses[$0] }.max() ?? 1) }
             return clauses.indices.min { cost(clauses[$0]) < cost(clauses[$1]) } ?? 0
         }
     }
 
     private static func index(
-        _ atoms: [Atom], positions: [String: Int]
-    ) throws -> (indexes: [ColumnIndex], indexOf: [Int], predicates: [CompiledExpression?]) {
+        _ atoms: [Atom], positions: [String: Int], _ store: (any LiteralStore)?
+    ) throws -> (indexes: [ColumnIndex], indexOf: [Int], predicates: [LazyPredicate?]) {
         var byColumn: [String: [Int]] = [:]
         for (i, a) in atoms.enumerated() { byColumn[a.column, default: []].append(i) }
         var result: [ColumnIndex] = []
         var indexOf = [Int](repeating: 0, count: atoms.count)
-        var predicates = [CompiledExpression?](repeating: nil, count: atoms.count)
+        var predicates = [LazyPredicate?](repeating: nil, count: atoms.count)
         for (column, members) in byColumn.sorted(by: { $0.key < $1.key }) {
             guard let position = positions[column], let first = members.first else { continue }
             var general: [Int] = []
@@ -172,17 +177,17 @@ public final class RuleSet: Sendable {
                 indexOf[m] = result.count
                 if case .equals = atoms[m].form {
                 } else {
-                    predicates[m] = try CompiledExpression(atoms[m].expr, input: [atoms[m].input], subqueries: NoSubqueries())
+                    predicates[m] = LazyPredicate(atoms[m])
                 }
                 if case .general = atoms[m].form {
                     general.append(m)
                 } else {
-                    bySubject[ByteKey(atoms[m].subject?.fingerprint { _ in "$" } ?? ""), default: []].append(m)
+                    bySubject[ByteKey(atoms[m].subjectFingerprint ?? ""), default: []].append(m)
                 }
             }
             var subjects: [Subject] = []
             for (_, group) in bySubject.sorted(by: { $0.key < $1.key }) {
-                let (subject, untestable) = try RuleSet.subject(group, atoms)
+                let (subject, untestable) = try RuleSet.subject(group, atoms, store)
                 subjects.append(subject)
                 general += untestable
             }
@@ -192,7 +197,9 @@ public final class RuleSet: Sendable {
     }
 
     /// Atoms of one subject; those for which this machine has no scanner are given back.
-    private static func subject(_ members: [Int], _ atoms: [Atom]) throws -> (Subject, untestable: [Int]) {
+    private static func subject(
+        _ members: [Int], _ atoms: [Atom], _ store: (any LiteralStore)?
+    ) throws -> (Subject, untestable: [Int]) {
         var exact: [ByteKey: [Int]] = [:]
         var folded: [ByteKey: [Int]] = [:]
         var literals: [String: [Int]] = [:]
@@ -209,19 +216,24 @@ public final class RuleSet: Sendable {
             case .general: break
             }
         }
-        let set = LiteralSet(literals.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
-        let extracted = try members.first.flatMap { m in
-            try atoms[m].subject.map { try CompiledExpression($0, input: [atoms[m].input], subqueries: NoSubqueries()) }
+        let set = LiteralSet(literals.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, store: store)
+        let extracted: CompiledExpression? = try members.first.flatMap { m in
+            guard atoms[m].subjectFingerprint != nil, let subject = atoms[m].trees.value.subject else { return nil }
+            return try CompiledExpression(subject, input: [atoms[m].trees.value.input], subqueries: NoSubqueries())
         }
         return (
             Subject(
-                expression: extracted, exact: exact, folded: folded, literals: set, literalAtoms: set == nil ? [] : literalAtoms),
+                expression: extracted, exact: TextTable(exact), folded: TextTable(folded), literals: set,
+                literalAtoms: set == nil ? [] : literalAtoms),
             set == nil ? literalAtoms : []
         )
     }
 
-    /// Throws if the leg's prefix cannot be compiled.
-    public static func check(_ leg: Leg, functions: any FunctionCatalog) throws { _ = try leg.derived(functions) }
+    /// Compiles what the leg needs now and later. Throws if its prefix cannot be compiled.
+    public static func check(_ leg: Leg, functions: any FunctionCatalog) throws {
+        _ = try leg.compiled()
+        _ = leg.clauses(functions)
+    }
 
     /// The columns of a table in the order that ``MatchWorker/evaluate(_:table:context:key:)`` expects; nil if no leg reads it.
     public func columns(of table: String) -> [SchemaColumn]? { tables[table]?.columns }

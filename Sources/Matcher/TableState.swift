@@ -233,11 +233,11 @@ final class TableState {
             guard case .strings(let text) = texts.data else { continue }
             if !subject.exact.isEmpty || !subject.folded.isEmpty {
                 counters.atomKernels += 1
+                let (exact, folded) = (subject.exact, subject.folded)
                 for row in 0..<text.count {
-                    let value = text[row]
-                    if let atoms = subject.exact[ByteKey(value)] { for a in atoms { hits[row].append(Int32(a)) } }
-                    if !subject.folded.isEmpty, let atoms = subject.folded[ByteKey(value.lowercased())] {
-                        for a in atoms { hits[row].append(Int32(a)) }
+                    text.withBytes(row) { bytes in
+                        if !exact.isEmpty { exact.find(bytes) { hits[row].append($0) } }
+                        if !folded.isEmpty { folded.findFolded(bytes) { hits[row].append($0) } }
                     }
                 }
             }

@@ -4,7 +4,7 @@ import Glibc
 
 /// What is known of the values of one column: which atoms hold for each. Bounded; one a worker thread and column.
 ///
-/// Open addressing over XXH64 of the bytes; equal hashes are told apart by comparing the bytes. When `capacity` values are held the memo
+/// Open addressing over XXH3 of the bytes; equal hashes are told apart by comparing the bytes. When `capacity` values are held the memo
 /// is emptied: streams repeat their values within minutes, so the rebuild is short.
 struct ValueMemo {
     /// Most values remembered.
@@ -20,7 +20,7 @@ struct ValueMemo {
 
     var count: Int { hashes.count }
 
-    static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 { vk_xxh64(bytes.baseAddress, bytes.count, 0) }
+    static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 { vk_xxh3_64(bytes.baseAddress, bytes.count, 0) }
 
     /// The wake list of a value; nil if it is not known.
     func find(_ bytes: UnsafeRawBufferPointer, hash: UInt64) -> Int32? {

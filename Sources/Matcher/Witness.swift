@@ -9,13 +9,41 @@ import KQL
 struct Atom: Sendable {
     let column: String
     let type: ScalarType
-    /// Over a single input column; decides where ``form`` leaves doubt.
-    let expr: BoundExpr
-    let input: BoundColumn
-    /// The text that ``form`` speaks of, where that is not the column itself: many atoms share one extraction from a dynamic column.
-    let subject: BoundExpr?
+    /// Its trees, which are looked at when a value may satisfy it.
+    let trees: Once<Trees>
     let form: AtomForm
     let fingerprint: String
+    /// Equal for equal subjects; nil where the subject is the column itself.
+    let subjectFingerprint: String?
+
+    struct Trees: Sendable {
+        /// Over a single input column; decides where ``Atom/form`` leaves doubt.
+        let expr: BoundExpr
+        let input: BoundColumn
+        /// The text that ``Atom/form`` speaks of, where that is not the column itself: many atoms share one extraction from a dynamic column.
+        let subject: BoundExpr?
+    }
+
+    /// The exact test, compiled when first asked for; nil where that fails, and then the atom is taken to hold.
+    func predicate() -> CompiledExpression? {
+        let t = trees.value
+        return try? Stored.withStack(levels: t.expr.levels) {
+            try CompiledExpression(t.expr, input: [t.input], subqueries: NoSubqueries())
+        }
+    }
+}
+
+/// The exact test of an atom, made when a value first needs it: most rules never see one.
+final class LazyPredicate: Sendable {
+    private let compiled: Once<CompiledExpression?>
+
+    init(_ atom: Atom) { compiled = Once { atom.predicate() } }
+
+    /// The rows for which the atom holds. An atom that cannot be compiled holds for all: candidates may be too many, never too few.
+    func select(_ batch: Batch, _ context: EvaluationContext) throws -> Bitmap {
+        guard let predicate = compiled.value else { return Bitmap(repeating: true, count: batch.count) }
+        return try predicate.select(batch, context)
+    }
 }
 
 enum AtomForm: Sendable {
@@ -112,8 +140,8 @@ struct WitnessFinder {
         guard cost < WitnessFinder.useless else { return nil }
         let (subject, form) = form(e)
         let atom = Atom(
-            column: column.name, type: column.type, expr: e, input: column, subject: subject, form: form,
-            fingerprint: e.fingerprint { _ in "$" })
+            column: column.name, type: column.type, trees: Once(known: Atom.Trees(expr: e, input: column, subject: subject)), form: form,
+            fingerprint: e.fingerprint { _ in "$" }, subjectFingerprint: subject?.fingerprint { _ in "$" })
         return Clause(atoms: [atom], cost: cost)
     }
 

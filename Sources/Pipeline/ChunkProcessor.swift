@@ -50,6 +50,7 @@ public final class ChunkProcessor {
     }
 
     public var counters: MatchCounters { worker.counters }
+    public var costs: [LegReference: LegCost] { worker.costs }
 
     /// A normaliser that materialises what the rules read.
     public static func normalizer(for rules: RuleSet, catalog: WorkspaceCatalog, options: NormalizerOptions = NormalizerOptions())
@@ -68,10 +69,10 @@ public final class ChunkProcessor {
         result.rawBytes = chunk.produced
         result.compressedBytes = chunk.consumed
         slices.removeAll(keepingCapacity: true)
-        for r in chunk.records { slices.append(RecordSlice(offset: r.offset, length: r.length)) }
+        for r in chunk.records { slices.append(RecordSlice(r)) }
         let data = chunk.data
         var unreadable: [(Int, String)] = []
-        session.normalize(chunk: data, records: slices, stream: &stream) { index, problem in
+        session.normalize(chunk: data, records: slices, positions: chunk.positions, stream: &stream) { index, problem in
             unreadable.append((index, problem.reason))
         }
         for t in session.recordTimes where t > 0 && interval?.contains(t) ?? true { result.clockTimes.append(t) }
@@ -130,5 +131,11 @@ public final class ChunkProcessor {
             }
             result.survivors.append(SurvivorRows(matches: m, raw: raw))
         }
+    }
+}
+
+extension RecordSlice {
+    init(_ r: Chunk.Record) {
+        self.init(offset: r.offset, length: r.length, structure: r.structure, mayHaveNonASCII: r.mayHaveNonASCII)
     }
 }

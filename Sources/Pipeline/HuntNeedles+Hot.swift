@@ -79,7 +79,7 @@ struct HuntNeedles: Sendable {
         guard let base = chunk.data.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return out }
         for (i, r) in chunk.records.enumerated() {
             if i == chunk.records.count - 1 || mayPass(base + r.offset, r.length) {
-                out.append(RecordSlice(offset: r.offset, length: r.length))
+                out.append(RecordSlice(r))
             }
         }
         return out

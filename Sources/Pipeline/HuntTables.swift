@@ -227,7 +227,7 @@ public final class HuntTables: TableProvider {
             let slices = needles.candidates(chunk)
             if slices.count < chunk.records.count {
                 let before = stream
-                session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
+                session.normalize(chunk: chunk.data, records: slices, positions: chunk.positions, stream: &stream) { _, _ in dead += 1 }
                 // A record without a time takes over that of the one before, which may have been left alone.
                 if stream.inheritedTimes == before.inheritedTimes {
                     isWhole = false
@@ -238,8 +238,8 @@ public final class HuntTables: TableProvider {
                 dead = 0
             }
         }
-        let slices = chunk.records.map { RecordSlice(offset: $0.offset, length: $0.length) }
-        session.normalize(chunk: chunk.data, records: slices, stream: &stream) { _, _ in dead += 1 }
+        let slices = chunk.records.map { RecordSlice($0) }
+        session.normalize(chunk: chunk.data, records: slices, positions: chunk.positions, stream: &stream) { _, _ in dead += 1 }
         return dead
     }
 

@@ -24,6 +24,8 @@ public struct ReplaySummary: Sendable {
     public var unrecognizedFiles: [String] = []
     public var problems: [String] = []
     public var counters = MatchCounters()
+    /// What the legs' own work took, over all threads.
+    public var costs: [LegReference: LegCost] = [:]
     public init() {}
 }
 
@@ -42,7 +44,8 @@ public struct ReplayOptions: Sendable {
 
 /// Reads historical logs through the daemon's own pipeline, in event time.
 ///
-/// Files start in the order of their first record's time; each worker takes the lowest pending one through the whole chain. The engine's
+/// Files start in the order of their first record's time; each worker takes the lowest pending one through the whole chain. Threads without
+/// a file read ahead for the others, so that one large file is inflated on one core and searched on another. The engine's
 /// watermark is the least of what unfinished and unstarted files may still bring, so ticks become final as the replay moves on.
 public final class Replay: Sendable {
     private struct State {
@@ -84,6 +87,7 @@ public final class Replay: Sendable {
         let shared = Unchecked((engine: engine, deadLetter: deadLetter, late: late))
         let rules = engine.ruleSet
         let workers = max(1, min(options.threads, total))
+        let spare = SpareCores(options.threads - workers)
         DispatchQueue.concurrentPerform(iterations: workers) { _ in
             let processor = ChunkProcessor(rules: rules, normalizer: normalizer, interval: interval)
             let chunk = Chunk()
@@ -99,7 +103,9 @@ public final class Replay: Sendable {
                     let input: any RawInput = index < ordered.count ? try FileInput(path: path) : PipeInput(isCancelled: isCancelled)
                     let reader = RecordReader(input, limits: options.limits)
                     var stream = normalizer.stream(path: path, table: options.table)
-                    while !isCancelled(), try reader.next(into: chunk, final: true) == .chunk {
+                    let chunks = ReadAhead(reader, chunk: chunk, spare: spare)
+                    defer { chunks.finish() }
+                    while !isCancelled(), let chunk = try chunks.next() {
                         let result = try processor.process(chunk, stream: &stream)
                         progress(result.compressedBytes)
                         state.withLock { s in
@@ -126,7 +132,15 @@ public final class Replay: Sendable {
                     state.withLock { s in if s.failure == nil { s.failure = error } }
                 }
             }
-            state.withLock { $0.summary.counters.add(processor.counters) }
+            spare.give()
+            state.withLock { s in
+                s.summary.counters.add(processor.counters)
+                s.summary.costs.merge(processor.costs) { a, b in
+                    var sum = a
+                    sum.add(b)
+                    return sum
+                }
+            }
         }
         return try state.withLock { s in
             if let failure = s.failure { throw failure }

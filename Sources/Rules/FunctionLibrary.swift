@@ -19,6 +19,9 @@ public struct FunctionLibrary: Sendable {
     /// What is wrong with the files, with the file's text for excerpts.
     public private(set) var findings: [RuleFinding] = []
 
+    /// Name and text of every file that was read, in order: libraries of one program with equal texts are equal.
+    public private(set) var texts: [String] = []
+
     public init() {}
 
     /// The shipped functions, read once.
@@ -55,6 +58,7 @@ public struct FunctionLibrary: Sendable {
         case .success(let t): text = t
         case .failure(let refusal): return report("VR0101", "the function cannot be read: \(refusal.message)", file: path)
         }
+        texts += [path, text]
         if path.hasSuffix(".kql") || path.hasSuffix(".csl") { addKQL(text, file: path) } else { addYAML(text, file: path) }
     }
 

@@ -20,32 +20,54 @@ public enum RuleLoader {
     /// Larger files are refused.
     public static let maximumFileBytes = 1 << 20
 
-    /// Every rule in `paths` (files; folders are searched for `*.yaml` and `*.yml` without `*.test.yaml`), sorted by path. A document that is
-    /// no rule at all (it has neither `query` nor `id`) is passed over inside folders.
-    ///
-    /// Files are read by all cores; the result does not depend on it.
-    public static func load(_ paths: [String]) -> [LoadedRule] {
+    /// A file that may hold rules.
+    public struct File: Sendable {
+        public let path: String
+        /// It was named itself, not found in a folder.
+        public let isNamed: Bool
+    }
+
+    /// Why a file's text cannot be had, as the document that is refused for it.
+    public struct Refusal: Error, Sendable { public let rule: LoadedRule }
+
+    /// The files of `paths` (folders are searched for `*.yaml` and `*.yml` without `*.test.yaml`), sorted by path; and the paths that are
+    /// not there.
+    public static func files(_ paths: [String]) -> (files: [File], missing: [LoadedRule]) {
         var files: [(path: String, explicit: Bool)] = []
-        var out: [LoadedRule] = []
+        var missing: [LoadedRule] = []
         for p in paths {
             var s = stat()
             guard stat(p, &s) == 0 else {
-                out.append(refused(p, "VR0005", "\(String(cString: strerror(errno)))"))
+                missing.append(refused(p, "VR0005", "\(String(cString: strerror(errno)))"))
                 continue
             }
             if s.st_mode & S_IFMT == S_IFDIR { walk(p, 0, &files) } else { files.append((p, true)) }
         }
         var seen: Set<String> = []
-        var ids: [String: String] = [:]
         let distinct = files.sorted(by: { $0.path < $1.path }).filter { seen.insert($0.path).inserted }
-        let documents = Concurrently.map(distinct) { read($0.path, explicit: $0.explicit) }
-        for (f, all) in zip(distinct, documents) {
+        return (distinct.map { File(path: $0.path, isNamed: $0.explicit) }, missing)
+    }
+
+    /// Every rule in `paths`, sorted by path. A document that is no rule at all (it has neither `query` nor `id`) is passed over inside
+    /// folders.
+    ///
+    /// Files are read by all cores; the result does not depend on it.
+    public static func load(_ paths: [String]) -> [LoadedRule] {
+        let (files, missing) = files(paths)
+        var out = missing
+        var ids: [String: String] = [:]
+        let documents = Concurrently.map(files) { f -> [LoadedRule] in
+            switch text(f.path) {
+            case .success(let text): decode(text, file: f.path, explicit: f.isNamed)
+            case .failure(let refusal): [refusal.rule]
+            }
+        }
+        for (f, all) in zip(files, documents) {
             for loaded in all {
                 if let rule = loaded.rule {
                     let key = rule.id.lowercased()
                     if let other = ids[key] {
-                        out.append(
-                            refused(f.path, "VR0006", "the id \(rule.id) is already used in \(other)", text: loaded.text, name: rule.name))
+                        out.append(alreadyUsed(rule, in: other, file: f.path, text: loaded.text))
                         continue
                     }
                     ids[key] = f.path
@@ -54,6 +76,11 @@ public enum RuleLoader {
             }
         }
         return out
+    }
+
+    /// What stands for a rule whose id another file's rule has.
+    public static func alreadyUsed(_ rule: AnalyticsRule, in other: String, file: String, text: String) -> LoadedRule {
+        refused(file, "VR0006", "the id \(rule.id) is already used in \(other)", text: text, name: rule.name)
     }
 
     private static func refused(_ path: String, _ code: String, _ message: String, text: String = "", name: String = "") -> LoadedRule {
@@ -81,19 +108,26 @@ public enum RuleLoader {
         }
     }
 
-    private static func read(_ path: String, explicit: Bool) -> [LoadedRule] {
-        guard let f = fopen(path, "rb") else { return [refused(path, "VR0005", String(cString: strerror(errno)))] }
-        defer { fclose(f) }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let n = fread(&buffer, 1, buffer.count, f)
-            if n == 0 { break }
-            bytes += buffer.prefix(n)
-            if bytes.count > maximumFileBytes { return [refused(path, "VR0007", "the file is larger than \(maximumFileBytes) bytes")] }
+    /// A rule file's text.
+    public static func text(_ path: String) -> Result<String, Refusal> {
+        func refusal(_ code: String, _ message: String) -> Result<String, Refusal> {
+            .failure(Refusal(rule: refused(path, code, message)))
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else { return [refused(path, "VR0008", "the file is not UTF-8")] }
-        return decode(text, file: path, explicit: explicit)
+        let f = open(path, O_RDONLY | O_CLOEXEC)
+        guard f >= 0 else { return refusal("VR0005", String(cString: strerror(errno))) }
+        defer { close(f) }
+        var bytes = [UInt8](repeating: 0, count: 8 << 10)
+        var filled = 0
+        while true {
+            if filled == bytes.count { bytes.append(contentsOf: repeatElement(0, count: bytes.count)) }
+            let n = bytes.withUnsafeMutableBytes { Glibc.read(f, $0.baseAddress.map { $0 + filled }, $0.count - filled) }
+            if n < 0, errno == EINTR { continue }
+            if n <= 0 { break }
+            filled += n
+            if filled > maximumFileBytes { return refusal("VR0007", "the file is larger than \(maximumFileBytes) bytes") }
+        }
+        guard let text = String(validating: bytes[..<filled], as: UTF8.self) else { return refusal("VR0008", "the file is not UTF-8") }
+        return .success(text)
     }
 
     /// The rules of one file's text.

@@ -49,6 +49,8 @@ public struct VedetteConfiguration: Sendable {
     public var outbox = OutboxLimits()
     public var limits = IngestLimits()
     /// Rows that one rule may retain in memory and on the disk, and bytes of raw records kept for evidence by all.
+    /// Percent of one processor that a rule's own work may take before it is reported.
+    public var ruleProcessorPercent = 20
     public var ruleRows = DetectionOptions().retainedRowsPerRule
     public var spilledRows = DetectionOptions().spilledRowsPerRule
     public var evidenceBytes = DetectionOptions().evidenceBudget
@@ -107,7 +109,7 @@ public struct VedetteConfiguration: Sendable {
         "rules", "inputs", "input", "state_dir", "start_at", "mode", "lateness", "idle_timeout", "outputs", "dead_letter.path",
         "dead_letter.max_bytes", "dead_letter.max_files", "late.path", "late.max_bytes", "late.max_files", "outbox.max_alerts",
         "outbox.max_bytes", "outbox.when_full", "limits.record_bytes", "limits.depth", "limits.expansion_ratio", "limits.rule_rows",
-        "limits.spilled_rows", "limits.evidence_bytes", "limits.query_rows", "limits.query_bytes", "limits.query_time",
+        "limits.rule_cpu", "limits.spilled_rows", "limits.evidence_bytes", "limits.query_rows", "limits.query_bytes", "limits.query_time",
         "limits.regex_bytes",
         "limits.remembered_files", "log.level", "log.format", "retention.alerts",
         "retention.evidence", "checkpoint_interval", "threads", "strict", "cold_raise",
@@ -204,6 +206,7 @@ public struct VedetteConfiguration: Sendable {
         case "limits.record_bytes": limits.recordBytes = try number(1024...256 << 20)
         case "limits.depth": limits.depth = try number(4...1000)
         case "limits.expansion_ratio": limits.expansionRatio = try number(2...1_000_000)
+        case "limits.rule_cpu": ruleProcessorPercent = try number(1...100_000)
         case "limits.rule_rows": ruleRows = try number(1...1 << 40)
         case "limits.spilled_rows": spilledRows = try number(0...1 << 40)
         case "limits.evidence_bytes": evidenceBytes = try number(0...1 << 40)

@@ -2,8 +2,10 @@ import Columnar
 import Detection
 import Glibc
 import Ingest
+import Logging
 import Matcher
 import Pipeline
+import Rules
 import Storage
 
 extension Daemon {
@@ -70,16 +72,66 @@ extension Daemon {
         return .array((quiet + active).sorted { $0.0 < $1.0 }.map(\.1))
     }
 
+    /// What each rule took since the start, dearest first.
+    func ruleCosts() -> [RuleCost] {
+        var legs: [LegReference: LegCost] = [:]
+        for p in processors { for (leg, cost) in p.costs { legs[leg, default: LegCost()].add(cost) } }
+        guard !retiredCosts.isEmpty else { return engine.costs(legs) }
+        return engine.costs(legs).map { c in
+            var c = c
+            if let old = retiredCosts[c.id] {
+                c.testedRows += old.rows
+                c.survivors += old.survivors
+                c.matchTime += old.time
+            }
+            return c
+        }
+    }
+
+    /// Finds the rules whose own work took more of a processor than ``VedetteConfiguration/ruleProcessorPercent`` since the last look, and
+    /// says so once each time a rule goes above. It is not slowed down and loses nothing.
+    private func checkBudgets(_ costs: [RuleCost]) {
+        let now = WallClock.monotonic
+        let wall = Double(now - lookedAt.time) * 100
+        // A share of a moment says nothing.
+        guard wall >= 1e9 else { return }
+        var above: Set<String> = []
+        for c in costs {
+            let spent = c.nanoseconds - (lookedAt.spent[c.id] ?? 0)
+            let percent = 100 * spent / wall
+            guard percent > Double(configuration.ruleProcessorPercent) else { continue }
+            above.insert(c.id)
+            guard !overBudget.contains(c.id) else { continue }
+            log.warning(
+                "rule is over its budget",
+                metadata: [
+                    "rule": "\(c.name)", "percent": "\(Int(percent))", "limit": "\(configuration.ruleProcessorPercent)",
+                    "tested_rows": "\(c.testedRows)", "survivors": "\(c.survivors)", "retained_rows": "\(c.retainedRows)",
+                ])
+        }
+        overBudget = above
+        lookedAt = (
+            now, Dictionary(costs.lazy.filter { $0.nanoseconds > 0 }.map { ($0.id, $0.nanoseconds) }, uniquingKeysWith: { a, _ in a })
+        )
+    }
+
     private var ruleStatus: Dynamic {
-        .array(
+        let costs = ruleCosts()
+        checkBudgets(costs)
+        let byID = Dictionary(costs.map { ($0.id, $0) }, uniquingKeysWith: { a, _ in a })
+        return .array(
             engine.figures.map { f in
                 .object([
                     .init("id", .string(f.id)), .init("name", .string(f.name)), .init("retained_rows", .long(Int64(f.retainedRows))),
-                    .init("spilled_rows", .long(Int64(f.spilledRows))),
+                    .init("spilled_rows", .long(Int64(f.spilledRows))), .init("groups", .long(Int64(f.groups))),
+                    .init("cells", .long(Int64(f.cells))), .init("state_bytes", .long(Int64(f.stateBytes))),
                     .init("evidence_bytes", .long(Int64(f.evidenceBytes))), .init("open_alerts", .long(Int64(f.openEpisodes))),
                     .init("late_rows", .long(Int64(f.lateRows))), .init("held_ticks", .long(Int64(f.heldTicks))),
                     .init("suppressed", .long(Int64(f.suppressedOpenings))), .init("evaluations", .long(Int64(f.evaluations))),
                     .init("last_alert", Daemon.time(f.lastAlert)), .init("failure", f.failure.map { .string($0) } ?? .null),
+                    .init("cpu_ms", .real(((byID[f.id]?.nanoseconds ?? 0) / 1e4).rounded() / 100)),
+                    .init("tested_rows", .long(byID[f.id]?.testedRows ?? 0)), .init("survivors", .long(byID[f.id]?.survivors ?? 0)),
+                    .init("over_budget", .bool(overBudget.contains(f.id))),
                 ])
             })
     }

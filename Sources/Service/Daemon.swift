@@ -7,6 +7,7 @@ import Ingest
 import Logging
 import Matcher
 import Pipeline
+import Rules
 import Sinks
 import Storage
 import Synchronization
@@ -49,6 +50,12 @@ public final class Daemon {
     var lastHeartbeat = WallClock.monotonic
     var totals = Totals()
     var retired = MatchCounters()
+    /// By rule id: costs of processors that are gone, and the owners of the legs of those at work.
+    var retiredCosts: [String: LegCost] = [:]
+    var legOwners: [String] = []
+    /// By rule id, nanoseconds of its own work when its budget was last looked at; rules that were above it then.
+    var lookedAt: (time: Int64, spent: [String: Double]) = (WallClock.monotonic, [:])
+    var overBudget: Set<String> = []
     /// Monotonic time since which reading pauses.
     var pausedSince: Int64?
     /// Failures of rules that were logged.
@@ -77,10 +84,10 @@ public final class Daemon {
         var warnedUnrecognized = false
     }
 
-    /// Prepares everything: lock, state, outputs. `loadRules` is called at each SIGHUP.
+    /// Prepares everything: lock, state, outputs. `loadRules` is called at each SIGHUP; `cache` keeps compiled literals.
     public init(
         configuration: VedetteConfiguration, rules book: RuleBook, log: Logger, control: DaemonControl, exitWhenIdle: Bool,
-        loadRules: @escaping () throws -> RuleBook
+        cache: RuleCache? = nil, loadRules: @escaping () throws -> RuleBook
     ) throws {
         self.configuration = configuration
         self.log = log
@@ -99,7 +106,8 @@ public final class Daemon {
         options.spillDirectory = directory
         options.evidenceBudget = configuration.evidenceBytes
         options.limits = configuration.queryLimits
-        engine = try DetectionEngine(book.programs, options: options, functions: book.functions, lateness: configuration.latenessOf)
+        engine = try DetectionEngine(
+            book.programs, options: options, functions: book.functions, literals: cache, lateness: configuration.latenessOf)
         try engine.restore(try store.savedState())
         try store.retire(rulesExcept: Set(engine.programs.map(\.fingerprint)), now: WallClock.now, after: 7 * KustoTime.ticksPerDay)
         sinks = SinkSet(try Daemon.outputs(configuration, store, log), limits: configuration.outbox, log: log)
@@ -144,7 +152,13 @@ public final class Daemon {
     }
 
     func makeProcessors() {
-        for p in processors { retired.add(p.counters) }
+        for p in processors {
+            retired.add(p.counters)
+            for (leg, cost) in p.costs where legOwners.indices.contains(leg.rule) {
+                retiredCosts[legOwners[leg.rule], default: LegCost()].add(cost)
+            }
+        }
+        legOwners = engine.programs.map(\.rule.id)
         var options = NormalizerOptions()
         options.maximumDepth = configuration.limits.depth
         normalizer = ChunkProcessor.normalizer(for: engine.ruleSet, catalog: book.catalog, options: options)

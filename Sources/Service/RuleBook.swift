@@ -55,34 +55,106 @@ public struct RuleBook: Sendable {
     /// Whether all that keeps rules from loading is that files cannot be read.
     public var isUnreadable: Bool { refused.allSatisfy { $0.findings.allSatisfy { $0.code == "VR0005" } } }
 
-    /// Reads and compiles every rule of the paths.
-    public static func load(_ paths: [String], catalog: WorkspaceCatalog) throws -> RuleBook {
+    /// Reads and compiles every rule of the paths. `cache` has what was compiled before.
+    public static func load(_ paths: [String], catalog: WorkspaceCatalog, cache: RuleCache? = nil) throws -> RuleBook {
         // Without any other content the functions that are shipped are there all the same.
         let catalog = catalog.content == nil ? catalog.holding(WorkspaceStore(ContentSettings())) : catalog
         let functions = FunctionRegistry.standard
         let compiler = RuleCompiler(functions: functions, schemas: catalog)
-        let entries = Concurrently.map(RuleLoader.load(paths), stack: RuleCompiler.stackBytes + (1 << 20)) { loaded -> Entry in
-            guard let rule = loaded.rule else {
-                // All errors of a rule are told at once, those of its query too.
-                let query = loaded.draft.map { draft in shown(compiler.compile(draft).1, draft, catalog) } ?? []
-                return Entry(
-                    file: loaded.file, name: loaded.name, state: .refused, rule: nil, program: nil,
-                    findings: inOrder(loaded.findings + query), text: loaded.text)
+        let shelf = cache?.shelf(paths, catalog)
+        let (files, missing) = RuleLoader.files(paths)
+        let read = Concurrently.map(files, stack: RuleCompiler.stackBytes + (1 << 20)) { file -> File in
+            switch RuleLoader.text(file.path) {
+            case .failure(let refusal): return File(path: file.path, documents: [compile(refusal.rule, compiler, catalog)])
+            case .success(let text):
+                guard let shelf else { return compile(text, file, compiler, catalog) }
+                let key = RuleCache.Shelf.Key(Array(text.utf8), isNamed: file.isNamed)
+                if let known = shelf.documents(key, file: file.path) {
+                    return File(path: file.path, text: text, documents: known, key: key, isKnown: true)
+                }
+                var new = compile(text, file, compiler, catalog)
+                new.key = key
+                new.encoded = RuleCache.encode(new.documents)
+                return new
             }
-            let (program, diagnostics) = compiler.compile(rule)
-            let findings = inOrder(loaded.findings + shown(diagnostics, rule, catalog))
-            let state: Entry.State
-            if program == nil {
-                state = .refused
-            } else if !rule.isEnabled {
-                state = .disabled
-            } else {
-                state = program?.tables.allSatisfy { catalog.table($0)?.isBlind ?? false } ?? false ? .blind : .loaded
-            }
-            return Entry(
-                file: loaded.file, name: rule.name, state: state, rule: rule, program: program, findings: findings, text: loaded.text)
         }
-        return RuleBook(entries: entries, functions: functions, catalog: catalog)
+        if let shelf {
+            shelf.keep(
+                read.compactMap { $0.isKnown ? $0.key : nil },
+                new: read.compactMap { f in f.key.flatMap { key in f.encoded.map { (key, $0) } } })
+            cache?.count(found: 0, compiled: read.count { !$0.isKnown })
+        }
+        let refused = missing.map { File(path: $0.file, text: $0.text, documents: [compile($0, compiler, catalog)]) }
+        return RuleBook(entries: entries(of: refused + read, catalog), functions: functions, catalog: catalog)
+    }
+
+    /// One file, compiled.
+    private struct File: Sendable {
+        let path: String
+        var text = ""
+        let documents: [CompiledDocument]
+        var key: RuleCache.Shelf.Key?
+        /// Its documents were found in the cache.
+        var isKnown = false
+        /// Its documents as the cache keeps them.
+        var encoded: [UInt8]?
+    }
+
+    private static func compile(
+        _ text: String, _ file: RuleLoader.File, _ compiler: RuleCompiler, _ catalog: WorkspaceCatalog
+    ) -> File {
+        let loaded = RuleLoader.decode(text, file: file.path, explicit: file.isNamed)
+        return File(path: file.path, text: text, documents: loaded.map { compile($0, compiler, catalog) })
+    }
+
+    private static func compile(_ loaded: LoadedRule, _ compiler: RuleCompiler, _ catalog: WorkspaceCatalog) -> CompiledDocument {
+        guard let rule = loaded.rule else {
+            // All errors of a rule are told at once, those of its query too.
+            let query = loaded.draft.map { draft in shown(compiler.compile(draft).1, draft, catalog) } ?? []
+            return CompiledDocument(name: loaded.name, rule: nil, program: nil, findings: inOrder(loaded.findings + query))
+        }
+        let (program, diagnostics) = compiler.compile(rule)
+        return CompiledDocument(
+            name: loaded.name, rule: rule, program: program, findings: inOrder(loaded.findings + shown(diagnostics, rule, catalog)))
+    }
+
+    private static func entries(of files: [File], _ catalog: WorkspaceCatalog) -> [Entry] {
+        var ids: [String: String] = [:]
+        var out: [Entry] = []
+        for file in files {
+            for d in file.documents {
+                guard let rule = d.rule else {
+                    out.append(
+                        Entry(
+                            file: file.path, name: d.name, state: .refused, rule: nil, program: nil, findings: d.findings, text: file.text))
+                    continue
+                }
+                let id = rule.id.lowercased()
+                if let other = ids[id] {
+                    let twice = RuleLoader.alreadyUsed(rule, in: other, file: file.path, text: file.text)
+                    out.append(
+                        Entry(
+                            file: file.path, name: twice.name, state: .refused, rule: nil, program: nil, findings: twice.findings,
+                            text: file.text))
+                    continue
+                }
+                ids[id] = file.path
+                let state: Entry.State
+                if d.program == nil {
+                    state = .refused
+                } else if !rule.isEnabled {
+                    state = .disabled
+                } else {
+                    state = d.program?.tables.allSatisfy { catalog.table($0)?.isBlind ?? false } ?? false ? .blind : .loaded
+                }
+                out.append(
+                    Entry(
+                        file: file.path, name: rule.name, state: state, rule: rule, program: d.program, findings: d.findings,
+                        text: file.text)
+                )
+            }
+        }
+        return out
     }
 
     /// As they stand in the file; where several stand at one place, as they were found.

@@ -49,6 +49,7 @@ public struct RuleTester {
             var options = DetectionOptions()
             options.mode = .streaming
             options.coldRaise = test.coldRaise
+            options.takesCheckpoints = false
             let engine = try DetectionEngine([program], options: options, functions: functions, lateness: latenessOf)
             let shared = normalizer ?? ChunkProcessor.normalizer(for: engine.ruleSet, catalog: catalog)
             normalizer = shared

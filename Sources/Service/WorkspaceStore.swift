@@ -1,3 +1,4 @@
+import CKernels
 import Columnar
 import Evaluation
 import KQL
@@ -23,7 +24,11 @@ public struct ContentSettings: Sendable, Hashable {
 /// Saved functions, watchlists and external data of an installation. Functions and watchlists are read once, when it is made: another
 /// version is another value, so that all rules of a set see the same one.
 public final class WorkspaceStore: WorkspaceContent {
-    public let functions: FunctionLibrary
+    /// The shipped functions are read when a query first names something that may be one.
+    public var functions: FunctionLibrary { library.value }
+    private let library: Once<FunctionLibrary>
+    /// There are none but the shipped functions.
+    private let isPlain: Bool
     public let watchlists: Watchlists
     private let external: ExternalData
     private let geoPath: String?
@@ -31,9 +36,14 @@ public final class WorkspaceStore: WorkspaceContent {
 
     /// Reads what the settings name. `external` keeps what was fetched across stores.
     public init(_ settings: ContentSettings, external: ExternalData? = nil) {
-        var library = FunctionLibrary.builtIn
-        library.load(settings.functions)
-        functions = library
+        isPlain = settings.functions.isEmpty
+        if isPlain {
+            library = Once { FunctionLibrary.builtIn }
+        } else {
+            var all = FunctionLibrary.builtIn
+            all.load(settings.functions)
+            library = Once(known: all)
+        }
         watchlists = Watchlists(settings.watchlists, keys: settings.watchlistKeys)
         self.external = external ?? ExternalData(settings.external)
         geoPath = settings.geoDatabase
@@ -44,9 +54,19 @@ public final class WorkspaceStore: WorkspaceContent {
         }
     }
 
+    /// Equal where saved functions are equal and watchlists have equal names, for one program.
+    var fingerprint: String {
+        var w = PackedWriter()
+        w.texts(isPlain ? [] : functions.texts)
+        w.texts(isPlain ? [] : functions.findings.map(\.message))
+        w.texts(watchlists.aliases)
+        let h = w.bytes.withUnsafeBytes { vk_xxh3_128($0.baseAddress, $0.count, 0) }
+        return String(h.high, radix: 16) + "-" + String(h.low, radix: 16)
+    }
+
     /// What is wrong with the files of functions and watchlists.
     public var findings: [RuleFinding] {
-        var out = functions.findings + watchlists.findings
+        var out = (isPlain ? [] : functions.findings) + watchlists.findings
         if let path = geoPath, case .failure(let refusal)? = places {
             out.append(RuleFinding(.error, "VK0213", refusal.message, line: 1, column: 1, file: path))
         }

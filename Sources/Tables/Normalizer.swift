@@ -33,9 +33,16 @@ public struct NormalizedTable: Sendable {
 public struct RecordSlice: Sendable, Hashable {
     public var offset: Int
     public var length: Int
-    public init(offset: Int, length: Int) {
+    /// Where the record's structural index lies among the positions given with the chunk; empty: it is made anew.
+    public var structure: Range<UInt32>
+    /// Without this, the record is ASCII. Looked at only with a structural index.
+    public var mayHaveNonASCII: Bool
+
+    public init(offset: Int, length: Int, structure: Range<UInt32> = 0..<0, mayHaveNonASCII: Bool = true) {
         self.offset = offset
         self.length = length
+        self.structure = structure
+        self.mayHaveNonASCII = mayHaveNonASCII
     }
 }
 

@@ -31,17 +31,20 @@ public final class NormalizerSession {
     /// - Parameters:
     ///   - chunk: inflated bytes, at most 4 GiB. The 64 bytes behind it must be readable.
     ///   - records: slices of the chunk; one outside of it is a dead letter.
+    ///   - positions: what the framer made of the same bytes (`Chunk.positions`): the `structure` of every record lies in it.
     ///   - stream: what is remembered from record to record of one source.
     ///   - deadLetter: called with the index in `records` and the reason, in order, for each record that gives no row.
     public func normalize(
-        chunk: UnsafeRawBufferPointer, records: [RecordSlice], stream: inout StreamState, deadLetter: (Int, RecordProblem) -> Void
+        chunk: UnsafeRawBufferPointer, records: [RecordSlice], positions: UnsafePointer<UInt32>? = nil, stream: inout StreamState,
+        deadLetter: (Int, RecordProblem) -> Void
     ) {
-        normalize(chunk: chunk, records: records[...], stream: &stream, deadLetter: deadLetter)
+        normalize(chunk: chunk, records: records[...], positions: positions, stream: &stream, deadLetter: deadLetter)
     }
 
     /// The same for a part of an array: for batches smaller than a chunk. Indices of dead letters count from the slice's beginning.
     public func normalize(
-        chunk: UnsafeRawBufferPointer, records: ArraySlice<RecordSlice>, stream: inout StreamState, deadLetter: (Int, RecordProblem) -> Void
+        chunk: UnsafeRawBufferPointer, records: ArraySlice<RecordSlice>, positions: UnsafePointer<UInt32>? = nil,
+        stream: inout StreamState, deadLetter: (Int, RecordProblem) -> Void
     ) {
         precondition(self.chunk == nil || self.chunk == chunk.baseAddress, "NormalizerSession: a new chunk before finish()")
         guard let start = chunk.baseAddress else { return }
@@ -58,8 +61,12 @@ public final class NormalizerSession {
                 continue
             }
             let capacity = chunk.count - slice.offset + Int(VK_JSON_PADDING)
+            let structure = RecordStructure(
+                positions: slice.structure.isEmpty ? nil : positions.map { $0 + Int(slice.structure.lowerBound) },
+                count: slice.structure.count, mayHaveNonASCII: slice.mayHaveNonASCII)
             let status = state.pointee.add(
-                bytes + slice.offset, slice.length, capacity: capacity, offset: UInt32(truncatingIfNeeded: slice.offset), &stream)
+                bytes + slice.offset, slice.length, capacity: capacity, structure: structure,
+                offset: UInt32(truncatingIfNeeded: slice.offset), &stream)
             if status == VK_JSON_OK { recordTimes.append(state.pointee.time) } else { fail(index, RecordProblem(status), deadLetter) }
         }
     }
@@ -140,7 +147,7 @@ extension RecordState {
         defer { copy.free() }
         copy.append(Text(start.assumingMemoryBound(to: UInt8.self), record.count))
         var stream = stream
-        let status = prepare(UnsafePointer(copy.p), record.count, capacity: record.count + Int(VK_JSON_PADDING), &stream)
+        let status = prepare(UnsafePointer(copy.p), record.count, capacity: record.count + Int(VK_JSON_PADDING), structure: .none, &stream)
         guard status == VK_JSON_OK else { return .unreadable(RecordProblem(status)) }
         let shape = Int(stream.shape)
         switch kind {

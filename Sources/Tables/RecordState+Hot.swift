@@ -73,6 +73,15 @@ struct TableBuilder {
     }
 }
 
+/// The structural index of a record that somebody made before; `positions` nil: there is none.
+struct RecordStructure {
+    var positions: UnsafePointer<UInt32>?
+    var count: Int
+    var mayHaveNonASCII: Bool
+
+    static var none: RecordStructure { RecordStructure(positions: nil, count: 0, mayHaveNonASCII: true) }
+}
+
 /// What a record turned out to be.
 enum RecordKind { case known, row, custom }
 
@@ -92,6 +101,10 @@ struct RecordState {
     // The record at hand.
     var base: UnsafePointer<UInt8>
     var length = 0
+    /// Readable bytes from `base` on.
+    var readable = 0
+    /// Of the bytes at `base`.
+    var structure = RecordStructure.none
     /// Where it came from: the bytes of evidence and key.
     var original: Text
     var chunkOffset: UInt32 = 0
@@ -207,8 +220,10 @@ struct RecordState {
     // MARK: the record
 
     /// Makes the rows of one record. `capacity`: readable bytes from `p` on.
-    mutating func add(_ p: UnsafePointer<UInt8>, _ n: Int, capacity: Int, offset: UInt32, _ stream: inout StreamState) -> vk_json_status {
-        let status = prepare(p, n, capacity: capacity, &stream)
+    mutating func add(
+        _ p: UnsafePointer<UInt8>, _ n: Int, capacity: Int, structure: RecordStructure, offset: UInt32, _ stream: inout StreamState
+    ) -> vk_json_status {
+        let status = prepare(p, n, capacity: capacity, structure: structure, &stream)
         guard status == VK_JSON_OK else { return status }
         chunkOffset = offset
         let shape = stream.shape
@@ -227,14 +242,18 @@ struct RecordState {
 
     /// Checks, recognises and extracts a record: `cells`, `kind`, `counted` and `stream.shape` are set.
     @inline(__always)
-    mutating func prepare(_ p: UnsafePointer<UInt8>, _ n: Int, capacity: Int, _ stream: inout StreamState) -> vk_json_status {
+    mutating func prepare(
+        _ p: UnsafePointer<UInt8>, _ n: Int, capacity: Int, structure: RecordStructure, _ stream: inout StreamState
+    ) -> vk_json_status {
         base = p
         length = n
+        readable = capacity
+        self.structure = structure
         original = Text(p, n)
         resourceReady = false
         var current = stream.shape
         if current < 0 || current >= Int32(view.shapeCount) { current = view.ids.row }
-        let status = vk_json_extract(parser, view.shapes[Int(current)].trie, p, n, capacity, cells, view.shapes[Int(current)].cellCount)
+        let status = extract(current)
         guard status == VK_JSON_OK else { return status }
         if isString(.properties) || isString(.identity), !isThere(.timeGenerated), !isThere(.type),
             isThere(.category) || isThere(.resourceID)
@@ -309,8 +328,17 @@ struct RecordState {
     private mutating func extract(_ shape: Int32, unless filled: Int32) {
         let s = view.shapes[Int(shape)]
         if filled >= 0, view.shapes[Int(filled)].trie == s.trie { return }
-        // 64 bytes behind the record are readable, in the chunk and in the rewrite buffers alike.
-        _ = vk_json_extract(parser, s.trie, base, length, length + Int(VK_JSON_PADDING), cells, s.cellCount)
+        _ = extract(shape)
+    }
+
+    @inline(__always)
+    private mutating func extract(_ shape: Int32) -> vk_json_status {
+        let s = view.shapes[Int(shape)]
+        if let positions = structure.positions, readable >= length &+ Int(VK_JSON_PADDING) {
+            return vk_json_extract_indexed(
+                parser, s.trie, base, length, positions, structure.count, structure.mayHaveNonASCII, cells, s.cellCount)
+        }
+        return vk_json_extract(parser, s.trie, base, length, readable, cells, s.cellCount)
     }
 
     /// Replaces a string that holds a JSON object or array by its content, and extracts again. Leaves the record alone otherwise.
@@ -332,6 +360,7 @@ struct RecordState {
         }
         base = useA ? UnsafePointer(rewriteA.p) : UnsafePointer(rewriteB.p)
         length = useA ? rewriteA.count : rewriteB.count
+        noteRewritten()
         extract(shape, unless: -1)
     }
 
@@ -343,7 +372,14 @@ struct RecordState {
         rewriteA.append(inner)
         base = UnsafePointer(rewriteA.p)
         length = rewriteA.count
+        noteRewritten()
         return true
+    }
+
+    /// `base` is one of the rewrite buffers now.
+    private mutating func noteRewritten() {
+        structure = .none
+        readable = length + Int(VK_JSON_PADDING)
     }
 }
 

@@ -1,18 +1,31 @@
+import CKernels
 import Columnar
 import KQL
+import Synchronization
 
-/// The tables of the catalogue: parsed from the generated strings once, when first asked for.
+/// The tables of the catalogue. A table's columns are parsed from its generated string when they are first asked for: most runs need few.
 enum KnownTables {
-    static let schemas: [String: TableSchema] = {
-        var out: [String: TableSchema] = [:]
+    /// Names and texts, in no order.
+    private static let texts: [String: StaticString] = {
+        var out: [String: StaticString] = [:]
+        out.reserveCapacity(KnownSchemas1.all.count + KnownSchemas2.all.count + KnownSchemas3.all.count)
         for part in [KnownSchemas1.all, KnownSchemas2.all, KnownSchemas3.all] {
-            for (name, columns) in part {
-                let table = name.description
-                out[table] = TableSchema(name: table, columns: parse(columns.description), isOpen: WorkspaceCatalog.isOpenName(table))
-            }
+            for (name, columns) in part { out[name.description] = columns }
         }
         return out
     }()
+    private static let parsed = Mutex<[String: TableSchema]>([:])
+
+    static var names: [String] { Array(texts.keys) }
+    static func exists(_ name: String) -> Bool { texts[name] != nil }
+
+    static func schema(_ name: String) -> TableSchema? {
+        if let known = parsed.withLock({ $0[name] }) { return known }
+        guard let text = texts[name] else { return nil }
+        let schema = TableSchema(name: name, columns: parse(text.description), isOpen: WorkspaceCatalog.isOpenName(name))
+        parsed.withLock { $0[name] = schema }
+        return schema
+    }
 
     private static func parse(_ text: String) -> [SchemaColumn] {
         text.split(separator: " ").compactMap { word in
@@ -82,15 +95,30 @@ public struct WorkspaceCatalog: SchemaCatalog {
     }
 
     public func table(_ name: String) -> TableSchema? {
-        guard let schema = declared[name] ?? KnownTables.schemas[name] else { return nil }
+        guard let schema = declared[name] ?? KnownTables.schema(name) else { return nil }
         let blind = fed.map { !$0.contains(name) } ?? schema.isBlind
         return blind == schema.isBlind ? schema : TableSchema(name: name, columns: schema.columns, isOpen: schema.isOpen, isBlind: blind)
     }
 
     public var tableNames: [String] {
-        var names = Array(KnownTables.schemas.keys)
-        for name in declared.keys where KnownTables.schemas[name] == nil { names.append(name) }
+        var names = KnownTables.names
+        for name in declared.keys where !KnownTables.exists(name) { names.append(name) }
         return names.sorted()
+    }
+
+    /// Equal for catalogues of one program that have equal tables; ``content`` is not part of it.
+    public var fingerprint: String {
+        var w = PackedWriter()
+        for (name, t) in declared.sorted(by: { ByteText.precedes($0.key, $1.key) }) {
+            w.text(name)
+            w.bool(t.isOpen)
+            w.bool(t.isBlind)
+            w.texts(t.columns.flatMap { [$0.name, $0.type.rawValue] })
+        }
+        w.byte(fed == nil ? 0xFE : 0xFF)
+        w.texts((fed ?? []).sorted(by: ByteText.precedes))
+        let h = w.bytes.withUnsafeBytes { vk_xxh3_128($0.baseAddress, $0.count, 0) }
+        return String(h.high, radix: 16) + "-" + String(h.low, radix: 16)
     }
 
     /// The type of a column: as declared; in an open table also by its suffix (`_s`, `_d`, `_b`, `_t`, `_g`), else dynamic. Nil when the

@@ -1,6 +1,23 @@
 import ArgumentParser
+import Glibc
 import KQL
 import Service
+
+/// Options that say whether and where compiled rules are kept.
+struct CacheOptions: ParsableArguments {
+    @Flag(help: "Compile every rule anew, and keep nothing for the next start.")
+    var noCache = false
+    @Option(help: ArgumentHelp("Keep compiled rules here ($XDG_CACHE_HOME/vedette, else ~/.cache/vedette).", valueName: "dir"))
+    var cacheDir: String?
+
+    /// Nil where nothing is to be kept.
+    var cache: RuleCache? {
+        if noCache { return nil }
+        return (cacheDir ?? RuleCache.userFolder).map { folder in
+            RuleCache(folder: folder, note: { line in if getenv("VEDETTE_CACHE_DEBUG") != nil { Terminal.err("vedette: cache: \(line)") } })
+        }
+    }
+}
 
 /// Options that say where saved functions, watchlists and external data come from.
 struct ContentOptions: ParsableArguments {

@@ -56,11 +56,13 @@ struct Replay: ParsableCommand {
     @Flag(help: "Print the matcher's counters after the summary.")
     var counters = false
     @OptionGroup(title: "Content") var content: ContentOptions
+    @OptionGroup(title: "Cache") var cacheOptions: CacheOptions
     @Argument(help: ArgumentHelp("Files, folders, globs, or -.", valueName: "path"))
     var paths: [String]
 
     func run() throws {
-        let book = try RuleBook.load(rules, catalog: WorkspaceCatalog().holding(content.store()))
+        let cache = cacheOptions.cache
+        let book = try RuleBook.load(rules, catalog: WorkspaceCatalog().holding(content.store()), cache: cache)
         book.reportRefused()
         if book.programs.isEmpty { throw noRules(book, rules) }
         if strict, !book.refused.isEmpty { throw ExitStatus.invalid }
@@ -83,6 +85,7 @@ struct Replay: ParsableCommand {
         var detection = DetectionOptions()
         detection.mode = mode == .parity ? .parity : .streaming
         detection.coldRaise = coldRaise
+        detection.takesCheckpoints = false
         if let folder = getenv("TMPDIR") { detection.spillDirectory = String(cString: folder) }
 
         let (files, problems) = InputPaths.expand(paths.filter { $0 != "-" })
@@ -92,8 +95,10 @@ struct Replay: ParsableCommand {
 
         let engine: DetectionEngine
         do {
-            engine = try DetectionEngine(book.programs, options: detection, functions: book.functions, lateness: settings.latenessOf)
+            engine = try DetectionEngine(
+                book.programs, options: detection, functions: book.functions, literals: cache, lateness: settings.latenessOf)
         } catch { throw fail("\(error)", ExitStatus.invalid) }
+        ProcessLife.keep(engine, Box(book))
         let letters = deadLetter.map { DeadLetterFile(path: $0) }
         let lateFile = late.map { LineFile(path: $0, maximumBytes: 64 << 20, maximumFiles: 4) }
         let bar = ProgressBar(total: pipe ? 0 : Int(files.reduce(0) { $0 + $1.size }))
@@ -119,7 +124,7 @@ struct Replay: ParsableCommand {
         for path in summary.unrecognizedFiles {
             Terminal.err("vedette: \(path): no record was recognised; name its table with --table if its rows belong to one")
         }
-        report(summary, alerts, engine, seconds)
+        report(summary, alerts, engine, seconds, cache)
         if let problem = letters?.failure { throw fail("dead letters: \(problem)", ExitStatus.io) }
         if let problem = lateFile?.failure { throw fail("late records: \(problem)", ExitStatus.io) }
         if !summary.problems.isEmpty || !problems.isEmpty { throw ExitStatus.io }
@@ -136,7 +141,7 @@ struct Replay: ParsableCommand {
     }
 
     /// The summary goes to standard error unless the table is printed: machines read standard output.
-    private func report(_ s: ReplaySummary, _ alerts: [Alert], _ engine: DetectionEngine, _ seconds: Double) {
+    private func report(_ s: ReplaySummary, _ alerts: [Alert], _ engine: DetectionEngine, _ seconds: Double, _ cache: RuleCache?) {
         let cpu = Double(vk_process_cpu_ns()) / 1e9
         let rate = seconds > 0 ? Double(s.rawBytes) / seconds : 0
         var lines = [
@@ -166,6 +171,7 @@ struct Replay: ParsableCommand {
         if s.futureTimes > 0 { lines.append("\(Figures.count(s.futureTimes)) records were ahead of their source's time") }
         if counters {
             let c = s.counters
+            if let f = cache?.figures { lines.append("cache: \(f.found) rule files compiled before, \(f.compiled) compiled now") }
             lines.append(
                 "matcher: \(c.rows) rows, \(c.batches) batches, \(c.atomKernels) atom kernels, \(c.valuesTested) values tested, \(c.memoHits) memo hits, \(c.residualRows) residual rows in \(c.residualRuns) runs, \(c.survivors) survivors"
             )
@@ -177,6 +183,11 @@ struct Replay: ParsableCommand {
     }
 
     private func round(_ v: Double) -> Double { v.rounded() }
+}
+
+private final class Box {
+    private let value: RuleBook
+    init(_ value: RuleBook) { self.value = value }
 }
 
 /// Times on the command line.

@@ -10,7 +10,8 @@ import Tables
 
 struct RulesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rules", abstract: "Checks, lists and tests analytics rules.", subcommands: [Check.self, List.self, Test.self])
+        commandName: "rules", abstract: "Checks, lists, tests and explains analytics rules.",
+        subcommands: [Check.self, List.self, Test.self, Explain.self, Cost.self])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -21,10 +22,11 @@ struct RulesCommand: ParsableCommand {
         @Flag(help: "Warnings fail too.") var strict = false
         @Flag(help: "Show notes as well.") var notes = false
         @OptionGroup(title: "Content") var content: ContentOptions
+        @OptionGroup(title: "Cache") var cacheOptions: CacheOptions
 
         func run() throws {
             let store = try content.store()
-            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().holding(store).feeding(inputs: []))
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().holding(store).feeding(inputs: []), cache: cacheOptions.cache)
             let errors = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .error }.count }
             let warnings = book.entries.reduce(0) { $0 + $1.findings.filter { $0.severity == .warning }.count }
             if format == .sarif {
@@ -69,10 +71,11 @@ struct RulesCommand: ParsableCommand {
         @Argument(help: "Rule files or folders.") var paths: [String]
         @Option(help: "table or json.") var format: Format = .table
         @OptionGroup(title: "Content") var content: ContentOptions
+        @OptionGroup(title: "Cache") var cacheOptions: CacheOptions
 
         func run() throws {
             let store = try content.store()
-            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().holding(store).feeding(inputs: []))
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().holding(store).feeding(inputs: []), cache: cacheOptions.cache)
             if format == .json {
                 Terminal.out(
                     JSONText.compact(
@@ -119,10 +122,11 @@ extension RulesCommand {
         @Argument(help: "Rule files or folders.") var paths: [String]
         @Flag(help: "Name every case.") var verbose = false
         @OptionGroup(title: "Content") var content: ContentOptions
+        @OptionGroup(title: "Cache") var cacheOptions: CacheOptions
 
         func run() throws {
             let store = try content.store()
-            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().holding(store).feeding(inputs: []))
+            let book = try RuleBook.load(paths, catalog: WorkspaceCatalog().holding(store).feeding(inputs: []), cache: cacheOptions.cache)
             book.reportRefused()
             let tester = RuleTester(functions: book.functions, catalog: book.catalog)
             var passed = 0

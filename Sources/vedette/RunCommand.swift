@@ -74,6 +74,8 @@ struct Run: ParsableCommand {
     var limitsExpansionRatio: String?
     @Option(help: ArgumentHelp("Rows that one rule may retain in memory; the oldest beyond go to the disk.", valueName: "n"))
     var limitsRuleRows: String?
+    @Option(help: ArgumentHelp("Percent of a processor that one rule's own work may take before it is reported.", valueName: "percent"))
+    var limitsRuleCpu: String?
     @Option(help: ArgumentHelp("Rows that one rule may retain on the disk; beyond, it refuses rows.", valueName: "n"))
     var limitsSpilledRows: String?
     @Option(help: ArgumentHelp("Most rows of one evaluation of a rule's query.", valueName: "rows"))
@@ -109,6 +111,8 @@ struct Run: ParsableCommand {
     @Option(help: ArgumentHelp("How often the files of functions and watchlists are looked at for changes.", valueName: "duration"))
     var contentCheck: String?
     @OptionGroup(title: "Content") var content: ContentOptions
+    @Flag(help: "Compile every rule anew, and keep nothing for the next start.")
+    var noCache = false
     @Option(help: .hidden)
     var checkpoints: String?
 
@@ -134,6 +138,7 @@ struct Run: ParsableCommand {
             ("late.max_files", one(lateMaxFiles)), ("outbox.max_alerts", one(outboxMaxAlerts)), ("outbox.max_bytes", one(outboxMaxBytes)),
             ("outbox.when_full", one(outboxWhenFull)), ("limits.record_bytes", one(limitsRecordBytes)), ("limits.depth", one(limitsDepth)),
             ("limits.expansion_ratio", one(limitsExpansionRatio)), ("limits.rule_rows", one(limitsRuleRows)),
+            ("limits.rule_cpu", one(limitsRuleCpu)),
             ("limits.spilled_rows", one(limitsSpilledRows)), ("limits.query_rows", one(limitsQueryRows)),
             ("limits.query_bytes", one(limitsQueryBytes)), ("limits.query_time", one(limitsQueryTime)),
             ("limits.regex_bytes", one(limitsRegexBytes)),
@@ -164,12 +169,15 @@ struct Run: ParsableCommand {
         let log = VedetteLog.make(level: c.logLevel, format: c.logFormat)
         RegexLimit.set(bytes: c.regexBytes)
         let external = ExternalData(c.content.external)
+        let cache =
+            checkConfig || noCache
+            ? nil : RuleCache.daemon(stateDirectory: c.stateDirectory, note: { log.debug("rule cache", metadata: ["reason": "\($0)"]) })
         let load: @Sendable () throws -> RuleBook = {
             let store = WorkspaceStore(c.content, external: external)
             for f in store.findings {
                 log.error("content is not valid", metadata: ["place": "\(f.file ?? ""):\(f.line):\(f.column)", "reason": "\(f.message)"])
             }
-            return try RuleBook.load(c.rules, catalog: WorkspaceCatalog().holding(store).feeding(inputs: Set(named)))
+            return try RuleBook.load(c.rules, catalog: WorkspaceCatalog().holding(store).feeding(inputs: Set(named)), cache: cache)
         }
         let book: RuleBook
         do { book = try load() } catch { throw fail("\(error)", ExitStatus.io) }
@@ -197,7 +205,8 @@ struct Run: ParsableCommand {
         let outcome: DaemonOutcome
         do {
             let daemon = try Daemon(
-                configuration: c, rules: book, log: log, control: Signals.control, exitWhenIdle: exitWhenIdle, loadRules: load)
+                configuration: c, rules: book, log: log, control: Signals.control, exitWhenIdle: exitWhenIdle, cache: cache, loadRules: load
+            )
             outcome = try daemon.run()
         } catch let error as ConfigurationError { throw fail("\(error)", ExitStatus.usage) } catch {
             throw fail("\(error)", ExitStatus.io)

@@ -138,11 +138,12 @@ struct StatusCommand: ParsableCommand {
         }
         if case .array(let list)? = status["rules"] {
             var t = TextTable(
-                ["RULE", "ROWS KEPT", "ON DISK", "EVIDENCE", "OPEN", "LATE", "HELD", "LAST ALERT", "FAILURE"],
+                ["RULE", "ROWS KEPT", "ON DISK", "STATE", "EVIDENCE", "OPEN", "LATE", "HELD", "LAST ALERT", "FAILURE"],
                 alignment: [.left, .right, .right, .right, .right, .right, .right])
             for o in list {
                 t.rows.append([
-                    s(o["name"]), s(o["retained_rows"]), s(o["spilled_rows"]), s(o["evidence_bytes"]), s(o["open_alerts"]),
+                    s(o["name"]), s(o["retained_rows"]), s(o["spilled_rows"]), s(o["state_bytes"]), s(o["evidence_bytes"]),
+                    s(o["open_alerts"]),
                     s(o["late_rows"]), s(o["held_ticks"]),
                     time(o["last_alert"]), s(o["failure"]),
                 ])

@@ -64,6 +64,11 @@ struct Vedette: ParsableCommand {
     }
 }
 
+/// What lives as long as the process: taking thousands of rules apart at the very end would cost time and give nothing back.
+enum ProcessLife {
+    static func keep(_ objects: AnyObject...) { for o in objects { _ = Unmanaged.passRetained(o) } }
+}
+
 /// Prints a problem and gives the code to exit with.
 func fail(_ message: String, _ code: ExitCode) -> ExitCode {
     Terminal.err("vedette: \(message)")

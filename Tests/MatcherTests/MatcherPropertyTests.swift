@@ -1,4 +1,5 @@
 import Columnar
+import Evaluation
 import Testing
 
 @testable import Matcher
@@ -87,6 +88,62 @@ import Testing
                 }
             }
         }
+    }
+
+    /// Workers of one rule set, each with every fourth batch, find together what the prefixes find alone: as many memos, witness orders that
+    /// differ from worker to worker, one shared set of literals.
+    @Test(arguments: 1...10) func fourThreadsChangeNothing(seed: Int) async throws {
+        var r = SplitMix(UInt64(seed) &* 7919)
+        let queries = (0..<24).map { _ in MatcherPropertyTests.query(&r) }
+        let events = (0..<640).map { _ in MatcherPropertyTests.event(&r) }
+        let rules = try ruleSet(queries)
+        let expected = try plainSurvivors(events, queries)
+        for (batchRows, threads) in [1, 7, 64, 4096].flatMap({ rows in [1, 4].map { (rows, $0) } }) {
+            let found = try await withThrowingTaskGroup(of: [Int: [Int64]].self) { group in
+                for thread in 0..<threads {
+                    group.addTask {
+                        let worker = MatchWorker(rules)
+                        var mine: [Int: [Int64]] = [:]
+                        for first in stride(from: thread * batchRows, to: events.count, by: threads * batchRows) {
+                            let part = Array(events[first..<min(first + batchRows, events.count)])
+                            let rows = batch(part, for: rules, dictionary: (first / batchRows) % 3 != 0, from: first)
+                            let matches = try worker.evaluate(rows, table: "Events", context: EvaluationContext(now: 0)) { key(first + $0) }
+                            for m in matches { mine[m.leg.rule, default: []] += (m.rows.keys ?? []).map(\.time) }
+                        }
+                        return mine
+                    }
+                }
+                var all: [Int: [Int64]] = [:]
+                for try await part in group { all.merge(part) { $0 + $1 } }
+                return all.mapValues { $0.sorted() }
+            }
+            for n in queries.indices where found[n] ?? [] != expected[n] ?? [] {
+                Issue.record("seed \(seed), batches of \(batchRows), \(threads) threads: \(queries[n])")
+            }
+        }
+    }
+
+    /// Every equality of a table is found, and nothing else, whatever the case and length of the text.
+    @Test(arguments: 1...20) func theTextTableFindsWhatIsThere(seed: Int) {
+        var r = SplitMix(UInt64(seed) &* 131)
+        func word() -> String { String((0..<r.below(70)).map { _ in r.pick(Array("abCD-\u{E9}")) }) }
+        let texts = Set((0..<(1 + r.below(80))).map { _ in word() }).sorted()
+        let exact = TextTable(Dictionary(uniqueKeysWithValues: texts.enumerated().map { (ByteKey($0.element), [$0.offset]) }))
+        let small = Set(texts.filter { $0.utf8.allSatisfy { $0 < 0x80 } }.map { $0.lowercased() }).sorted()
+        let folded = TextTable(Dictionary(uniqueKeysWithValues: small.enumerated().map { (ByteKey($0.element), [$0.offset, 7000]) }))
+        for text in texts + (0..<100).map({ _ in word() }) + MatcherPropertyTests.texts + small {
+            var found: [Int32] = []
+            var ignoringCase: [Int32] = []
+            var copy = text
+            copy.withUTF8 { bytes in
+                exact.find(UnsafeRawBufferPointer(bytes)) { found.append($0) }
+                folded.findFolded(UnsafeRawBufferPointer(bytes)) { ignoringCase.append($0) }
+            }
+            #expect(found == texts.indices.filter { texts[$0].utf8.elementsEqual(text.utf8) }.map { Int32($0) })
+            let lower = Array(text.lowercased().utf8)
+            #expect(ignoringCase == small.indices.filter { small[$0].utf8.elementsEqual(lower) }.flatMap { [Int32($0), 7000] })
+        }
+        #expect(TextTable([:]).isEmpty)
     }
 
     @Test(arguments: 1...30) func theLiteralScanFindsWhatIsThere(seed: Int) {

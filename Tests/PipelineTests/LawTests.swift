@@ -65,6 +65,9 @@ import Testing
         var ticks = 0
         var alerts = 0
         var failing = 0
+        var paned = 0
+        var rowless = 0
+        var rules = 0
         for seed in seeds {
             let harness: LawHarness
             do { harness = try LawHarness(try LawCase(seed: seed, rules: LawTests.rulesPerCase)) } catch {
@@ -77,14 +80,23 @@ import Testing
             rows += harness.rowCount
             ticks += harness.tickCount
             alerts += harness.alertCount
+            for p in harness.lawCase.programs {
+                rules += 1
+                if p.strategy == .panes || p.strategy == .panesAndRows { paned += 1 }
+                if p.strategy == .panes { rowless += 1 }
+            }
         }
         print(
-            "law: seeds \(seeds.first ?? 0)...\(seeds.last ?? 0), \(ticks) ticks, \(rows) result rows, \(alerts) alerts, \(failing) failing"
+            "law: seeds \(seeds.first ?? 0)...\(seeds.last ?? 0), \(ticks) ticks, \(rows) result rows, \(alerts) alerts, \(failing) failing; of \(rules) rules \(paned) in panes, \(rowless) of them without rows"
         )
         // A law over empty results would hold for any engine.
         if seeds.count >= LawTests.usual / 4 {
             #expect(rows > 10 * seeds.count)
             #expect(alerts > seeds.count)
+            // Both ways of keeping state are to be seen.
+            #expect(paned > rules / 4)
+            #expect(rowless > rules / 8)
+            #expect(paned < rules * 9 / 10)
         }
     }
 }

@@ -78,7 +78,11 @@ struct RuleGenerator {
     // MARK: Queries
 
     mutating func query(period: Int) -> QueryPiece {
-        switch g.below(18) {
+        switch g.below(22) {
+        case 18: return summary(rows(), period: period)
+        case 19: return groupedBaseline(period)
+        case 20: return groupedJoin(period)
+        case 21: return groupedUnion(period)
         case 15: return literalList()
         case 16: return expandedBody()
         case 17: return function(period)
@@ -197,6 +201,8 @@ struct RuleGenerator {
         case 11: if let n = number { return made("avg(\(n.name))", .real) }
         case 12: return made("make_set_if(\(any.name), \(predicate(q, depth: 0)))", .dynamic)
         case 13: return made("take_any(\(any.name))", any.type)
+        case 14 where g.chance(40):
+            if let n = number { return made("\(g.pick(["stdev", "variance"]))(\(n.name))", .real) }
         case 14:
             if q.columns.contains(where: { $0.name == "TimeGenerated" }) {
                 return ("arg_max(TimeGenerated, \(name) = \(any.name))", QueryColumn(name: name, type: any.type))

@@ -1,5 +1,6 @@
 """What the end-to-end tests share: the program, records as log sources write them, rules, a daemon that can be killed, alert sets."""
 
+import atexit
 import glob
 import gzip
 import json
@@ -39,9 +40,14 @@ def vedette(*arguments, stdin=None, timeout=60, env=None):
     )
 
 
+# What the program keeps for its next start: shared by the tests of one run, and not the user's own.
+CACHE = tempfile.mkdtemp(prefix="vedette-cache-")
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
+
+
 def environment(extra=None):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("VEDETTE") and k != "NOTIFY_SOCKET"}
-    return clean | (extra or {})
+    return clean | {"XDG_CACHE_HOME": CACHE} | (extra or {})
 
 
 class Case(unittest.TestCase):

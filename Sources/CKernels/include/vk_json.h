@@ -33,7 +33,7 @@ typedef enum vk_json_status : int32_t {
     VK_JSON_BAD_GRAMMAR = 7,
     /// Bytes behind the value.
     VK_JSON_TRAILING = 8,
-    /// Longer than 4 GiB - 128.
+    /// Longer than 2 GiB - 128.
     VK_JSON_TOO_LONG = 9,
     VK_JSON_NO_MEMORY = 10,
     /// The trie is not frozen, or `n_cells` is smaller than its leaf count.
@@ -98,6 +98,11 @@ void vk_parser_free(vk_parser *parser);
 /// it is at least `len + VK_JSON_PADDING` nothing is copied. On any status but OK all cells are MISSING.
 vk_json_status vk_json_extract(vk_parser *parser, const vk_trie *trie, const uint8_t *record, size_t len, size_t capacity,
                                vk_cell *cells, size_t n_cells);
+
+/// The same with the structural index that the framer made of this record (`vk_frame_event.index_begin`, `index_count` and its flag
+/// NON_ASCII). The record must be readable for `len + VK_JSON_PADDING` bytes.
+vk_json_status vk_json_extract_indexed(vk_parser *parser, const vk_trie *trie, const uint8_t *record, size_t len,
+                                       const uint32_t *positions, size_t count, bool has_non_ascii, vk_cell *cells, size_t n_cells);
 
 /// The same checks without paths, for any JSON value. A top-level scalar must be well-formed (else BAD_GRAMMAR).
 vk_json_status vk_json_validate(const uint8_t *bytes, size_t len, uint32_t max_depth);

@@ -48,9 +48,11 @@ bool vk_bits_any(const uint64_t *a, size_t words);
 /// Writes the indices of set bits, ascending; `out` must hold vk_bits_count of them. Returns their number.
 size_t vk_bits_indices(const uint64_t *a, size_t words, uint32_t *out);
 
-/// Turns AVX2 off (tests), or on again where the machine has it, for every vk_ kernel of the process.
+/// Turns AVX2 and AVX-512 off (tests), or on again where the machine has them, for every vk_ kernel of the process.
 void vk_set_simd(bool on);
-/// "avx2" or "portable".
+/// The most that kernels may use (tests): 1 portable, 2 AVX2, 3 AVX-512.
+void vk_limit_simd(int most);
+/// "avx512", "avx2" or "portable".
 const char *vk_simd_name(void);
 
 VK_END

@@ -17,6 +17,14 @@ typedef struct vk_literals_scratch vk_literals_scratch;
 vk_literals *vk_literals_new(const uint8_t *const *texts, const size_t *lengths, size_t count);
 void vk_literals_free(vk_literals *set);
 
+/// The compiled set as bytes for ``vk_literals_load``, to be freed with `free`; NULL without memory. `*size` is their number.
+uint8_t *vk_literals_save(const vk_literals *set, size_t *size);
+/// The set of saved bytes; NULL where another version of the library or another kind of processor wrote them, or where they are damaged in a
+/// way that the library sees: it trusts the rest, so callers check the bytes first.
+vk_literals *vk_literals_load(const uint8_t *bytes, size_t size);
+/// What wrote saved bytes: the library's version; empty where there is none.
+const char *vk_literals_engine(void);
+
 vk_literals_scratch *vk_literals_scratch_new(const vk_literals *set);
 void vk_literals_scratch_free(vk_literals_scratch *scratch);
 

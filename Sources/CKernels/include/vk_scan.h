@@ -64,6 +64,10 @@ typedef enum vk_frame_container : uint8_t {
 
 enum {
     VK_FRAME_FLAG_EMPTY_ENVELOPE = 1,
+    /// `index_begin` and `index_count` tell where the record's structural index lies.
+    VK_FRAME_FLAG_INDEXED = 2,
+    /// The record may have bytes >= 0x80. Only with INDEXED.
+    VK_FRAME_FLAG_NON_ASCII = 4,
 };
 
 /// One event; the stream's bytes [begin, end) are meant.
@@ -79,8 +83,27 @@ typedef struct vk_frame_event {
     /// First byte of the record: `{`, `[`, `"`, a digit...
     uint8_t first;
     uint8_t flags;
-    uint32_t reserved;
+    uint32_t index_begin;
+    uint32_t index_count;
 } vk_frame_event;
+
+/// Memory for the structural index (`vk_json_extract_indexed`) of the records that are framed, so that the extractor need not go through
+/// their bytes again. Records that began before it was reset, or for which there is no room, are framed without.
+typedef struct vk_frame_index {
+    /// Room for `capacity` entries, `count` of which are in use. As many entries as bytes are fed, and 256 more, always suffice.
+    uint32_t *positions;
+    size_t capacity;
+    size_t count;
+    /// Private: where the record that is being indexed begins in the stream (UINT64_MAX: none) and in `positions`; a backslash was seen
+    /// since the last position; a byte >= 0x80 was seen.
+    uint64_t record;
+    size_t begin;
+    bool is_marked;
+    bool has_high;
+} vk_frame_index;
+
+/// Forgets all records: before the memory that they are framed from is used again.
+void vk_frame_index_reset(vk_frame_index *index);
 
 enum {
     /// Do not look for envelope keys: every top-level object is a record.
@@ -127,6 +150,10 @@ void vk_framer_init(vk_framer *framer, uint64_t start, uint32_t max_depth, uint6
 /// Looks at `bytes`, which follow those fed before. Returns the number of bytes consumed: all, unless `cap` events were written, in
 /// which case the caller goes on with the rest. `cap` must be at least 2.
 size_t vk_framer_feed(vk_framer *framer, const uint8_t *bytes, size_t len, vk_frame_event *events, size_t cap, size_t *n_events);
+
+/// The same, and fills `index` (may be NULL).
+size_t vk_framer_feed_indexed(vk_framer *framer, const uint8_t *bytes, size_t len, vk_frame_event *events, size_t cap, size_t *n_events,
+                              vk_frame_index *index);
 
 /// The stream ended: reports what is open. At most 1 event. The framer is then at top level again.
 size_t vk_framer_finish(vk_framer *framer, vk_frame_event *events, size_t cap);

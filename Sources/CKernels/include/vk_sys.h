@@ -10,6 +10,9 @@ size_t vk_memrchr(const uint8_t *bytes, size_t len, uint8_t byte);
 /// First offset of the needle, or SIZE_MAX; 0 for an empty one.
 size_t vk_memmem(const uint8_t *bytes, size_t len, const uint8_t *needle, size_t needle_len);
 
+/// The path of the file that this code was loaded from: the program, or a library of it. It may be relative. False if that is not known.
+bool vk_program_path(char *out, size_t cap);
+
 /// Sends one sd_notify datagram to an AF_UNIX socket: a path, or an abstract name written with a leading `@`. 0 or an errno.
 int32_t vk_sd_notify(const char *socket_path, const char *message);
 

@@ -38,8 +38,9 @@ protocol Accumulator: AnyObject {
     func resize(_ groups: Int)
     /// Adds the rows of a batch. `arguments` are those of the call, in order.
     func add(_ arguments: [Datum], _ input: AggregateInput) throws
-    /// Adds another state of the same function, whose group `g` is `groups[g]` here.
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws
+    /// Adds some groups of another state of the same function: its group `from[i]` is `to[i]` here. No group is in `from` twice. `other`
+    /// may be this state itself if no group is in both.
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws
     /// Called once, after the last row.
     func seal() throws
     /// The result columns of the groups given, after ``seal()``.
@@ -48,12 +49,71 @@ protocol Accumulator: AnyObject {
     var readsOrder: Bool { get }
     /// Memory of the state, roughly; 0 where it is not known.
     var bytes: Int { get }
+    /// Values held besides the fixed size of a group: elements of sets and lists.
+    var entries: Int { get }
+    /// A merged group is as large as its parts together: it holds a value for every row.
+    var holdsEveryRow: Bool { get }
 }
 
 extension Accumulator {
     func seal() throws {}
     var readsOrder: Bool { true }
     var bytes: Int { 0 }
+    var entries: Int { 0 }
+    var holdsEveryRow: Bool { false }
+
+    /// Adds another state of the same function, whose group `g` is `groups[g]` here.
+    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+        try merge(other, ContiguousArray((0..<groups.count).lazy.map { UInt32(truncatingIfNeeded: $0) }), into: groups)
+    }
+}
+
+/// The items of each group, newest first, where a state keeps items of all groups in one list. Off until it is switched on: states that are
+/// merged as a whole need none.
+struct GroupChains {
+    private let isOn: Bool
+    private var heads = ContiguousArray<Int32>()
+    private var nexts = ContiguousArray<Int32>()
+
+    init(isOn: Bool) { self.isOn = isOn }
+
+    var bytes: Int { 4 * (heads.count + nexts.count) }
+
+    mutating func resize(_ groups: Int) { if isOn { heads.grow(to: groups, -1) } }
+
+    /// Notes the next item of the list.
+    mutating func append(_ group: UInt32) {
+        guard isOn else { return }
+        nexts.append(heads[Int(group)])
+        heads[Int(group)] = Int32(truncatingIfNeeded: nexts.count - 1)
+    }
+
+    /// The items of the groups `from`, each with its entry of `to`; `groupOf` gives the group of each of `count` items.
+    func items(
+        _ from: ContiguousArray<UInt32>, _ to: ContiguousArray<UInt32>, count: Int, groupOf: (Int) -> UInt32
+    ) -> [(item: Int, group: UInt32)] {
+        var out: [(item: Int, group: UInt32)] = []
+        if isOn {
+            for (f, t) in zip(from, to) where Int(f) < heads.count {
+                let start = out.count
+                var i = heads[Int(f)]
+                while i >= 0 {
+                    out.append((Int(i), t))
+                    i = nexts[Int(i)]
+                }
+                // In the order in which they came.
+                out[start...].reverse()
+            }
+            return out
+        }
+        var targets = ContiguousArray<Int64>(repeating: -1, count: from.limit)
+        for (f, t) in zip(from, to) { targets[Int(f)] = Int64(t) }
+        for i in 0..<count {
+            let g = Int(groupOf(i))
+            if g < targets.count, targets[g] >= 0 { out.append((i, UInt32(truncatingIfNeeded: targets[g]))) }
+        }
+        return out
+    }
 }
 
 /// What an aggregate's state is made from.
@@ -64,6 +124,8 @@ struct AggregateSetup {
     let constants: [Value?]
     let outputTypes: [ScalarType]
     let limits: EvaluationLimits
+    /// The state stays: groups are added and merged over days, a few at a time.
+    var isLasting = false
 
     func type(_ i: Int) -> ScalarType { i < argumentTypes.count ? argumentTypes[i] : .dynamic }
     func constant(_ i: Int) -> Value? { i < constants.count ? constants[i] : nil }
@@ -74,7 +136,8 @@ struct AggregateSetup {
         var (types, values) = (argumentTypes, constants)
         if i < types.count { types.remove(at: i) }
         if i < values.count { values.remove(at: i) }
-        return AggregateSetup(name: name, argumentTypes: types, constants: values, outputTypes: outputTypes, limits: limits)
+        return AggregateSetup(
+            name: name, argumentTypes: types, constants: values, outputTypes: outputTypes, limits: limits, isLasting: isLasting)
     }
 }
 
@@ -105,14 +168,16 @@ final class FilteredAccumulator: Accumulator {
         try base.add(narrowed, input.gather(rows))
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? FilteredAccumulator else { throw EvaluationError.unlikeStates }
-        try base.merge(other.base, into: groups)
+        try base.merge(other.base, from, into: to)
     }
 
     func seal() throws { try base.seal() }
     var readsOrder: Bool { base.readsOrder }
     var bytes: Int { base.bytes }
+    var entries: Int { base.entries }
+    var holdsEveryRow: Bool { base.holdsEveryRow }
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] { try base.finish(groups) }
 }
 

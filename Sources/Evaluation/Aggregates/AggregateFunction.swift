@@ -72,13 +72,15 @@ public enum AggregateRegistry {
     }()
 
     /// Makes the state of a bound aggregate.
-    static func accumulator(_ aggregate: BoundAggregate, constants: [Value?], limits: EvaluationLimits) throws -> any Accumulator {
+    static func accumulator(
+        _ aggregate: BoundAggregate, constants: [Value?], limits: EvaluationLimits, isLasting: Bool = false
+    ) throws -> any Accumulator {
         guard let f = byName[aggregate.name] else {
             throw EvaluationError(refusal(aggregate.name).map { "\(aggregate.name): \($0)" } ?? "unknown aggregate \(aggregate.name)")
         }
         return try f.make(
             AggregateSetup(
                 name: aggregate.name, argumentTypes: aggregate.arguments.map(\.type), constants: constants,
-                outputTypes: aggregate.outputs.map(\.type), limits: limits))
+                outputTypes: aggregate.outputs.map(\.type), limits: limits, isLasting: isLasting))
     }
 }

@@ -10,9 +10,6 @@ private struct ElementStore {
     private var sorted = ContiguousArray<Int32>()
     private var starts = ContiguousArray<Int32>()
 
-    /// Memory in use, roughly.
-    var bytes: Int { texts.bytes.count + groups.count * (8 + MemoryLayout<RowKey>.stride) }
-
     mutating func append(_ text: String, group: UInt32, order: RowKey) throws {
         guard texts.bytes.count + text.utf8.count <= Int(UInt32.max) else {
             throw EvaluationError("the elements of one aggregate take more than 4 GiB")
@@ -22,9 +19,16 @@ private struct ElementStore {
         texts.append(text)
     }
 
-    mutating func append(_ other: ElementStore, into map: ContiguousArray<UInt32>) throws {
-        for i in other.groups.indices { try append(other.texts[i], group: map[Int(other.groups[i])], order: other.orders[i]) }
+    /// The elements of the groups `from`, under `to`.
+    func items(_ from: ContiguousArray<UInt32>, _ to: ContiguousArray<UInt32>) -> [(item: Int, group: UInt32)] {
+        GroupChains(isOn: false).items(from, to, count: groups.count) { groups[$0] }
     }
+
+    mutating func append(_ other: ElementStore, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
+        for (i, g) in other.items(from, to) { try append(other.texts[i], group: g, order: other.orders[i]) }
+    }
+
+    var bytes: Int { groups.count * 40 + texts.bytes.count }
 
     mutating func seal(groupCount: Int) {
         starts = ContiguousArray(repeating: 0, count: groupCount + 1)
@@ -79,7 +83,9 @@ final class ListAccumulator: Accumulator {
         limits = setup.limits
     }
 
+    var entries: Int { store.groups.count }
     var bytes: Int { store.bytes }
+    var holdsEveryRow: Bool { true }
     func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
@@ -91,9 +97,9 @@ final class ListAccumulator: Accumulator {
         try limits.check(held: store.groups.count, by: "make_list")
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? ListAccumulator else { throw EvaluationError.unlikeStates }
-        try store.append(other.store, into: groups)
+        try store.append(other.store, from, into: to)
     }
 
     func seal() throws { store.seal(groupCount: groupCount) }
@@ -122,21 +128,29 @@ final class SetAccumulator: Accumulator {
     private var sorted = ContiguousArray<ContiguousArray<UInt32>>()
     private let size: Int
     private let limits: EvaluationLimits
+    private var chains: GroupChains
 
     init(_ setup: AggregateSetup) throws {
         type = setup.type(0)
         values = Interner(type)
         size = try collectionSize(setup, at: 1)
         limits = setup.limits
+        chains = GroupChains(isOn: setup.isLasting)
     }
 
-    var bytes: Int { values.memory + pairs.bytes + firsts.count * MemoryLayout<(RowKey, Int32)>.stride }
-    func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
+    var entries: Int { pairs.count }
+    var bytes: Int { values.memory + pairs.bytes + firsts.count * 40 + chains.bytes }
+
+    func resize(_ groups: Int) {
+        groupCount = max(groupCount, groups)
+        chains.resize(groups)
+    }
 
     private func note(_ group: UInt32, _ value: UInt32, _ order: RowKey, _ position: Int32) {
         let id = Int(pairs.intern(UInt64(group) << 32 | UInt64(value)))
         if id == firsts.count {
             firsts.append((order, position))
+            chains.append(group)
         } else if order < firsts[id].order || (order == firsts[id].order && position < firsts[id].position) {
             firsts[id] = (order, position)
         }
@@ -170,11 +184,14 @@ final class SetAccumulator: Accumulator {
         try limits.check(held: pairs.count, by: "make_set")
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? SetAccumulator, other.type == type else { throw EvaluationError.unlikeStates }
-        let map = try values.intern(other.values.column((0..<other.values.count).map { UInt32(truncatingIfNeeded: $0) }))
-        for (i, pair) in other.pairs.keys.enumerated() {
-            note(groups[Int(pair >> 32)], map[Int(pair & 0xFFFF_FFFF)], other.firsts[i].order, other.firsts[i].position)
+        let items = other.chains.items(from, to, count: other.pairs.count) { UInt32(truncatingIfNeeded: other.pairs.key($0) >> 32) }
+        let ids = ContiguousArray(items.lazy.map { UInt32(truncatingIfNeeded: other.pairs.key($0.item)) })
+        let mine = other === self ? ids : try values.intern(other.values.column(ids))
+        for (n, item) in items.enumerated() {
+            let first = other.firsts[item.item]
+            note(item.group, mine[n], first.order, first.position)
         }
     }
 
@@ -189,9 +206,18 @@ final class SetAccumulator: Accumulator {
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
         var b = ColumnBuilder(.dynamic)
+        // One column of all elements: making a column costs the dictionary of all values.
+        let column = values.column(ContiguousArray(groups.lazy.map { self.sorted[Int($0)].prefix(self.size) }.joined()))
+        var at = 0
         for g in groups {
-            let column = values.column(sorted[Int(g)].prefix(size))
-            b.append(json: "[" + (0..<column.count).map { Cells.json(column, $0) }.joined(separator: ",") + "]")
+            let end = at + min(size, sorted[Int(g)].count)
+            var out = "["
+            for i in at..<end {
+                if i > at { out += "," }
+                out += Cells.json(column, i)
+            }
+            b.append(json: out + "]")
+            at = end
         }
         return [b.finish()]
     }
@@ -209,7 +235,9 @@ final class BagAccumulator: Accumulator {
         limits = setup.limits
     }
 
+    var entries: Int { store.groups.count }
     var bytes: Int { store.bytes }
+    var holdsEveryRow: Bool { true }
     func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
@@ -221,9 +249,9 @@ final class BagAccumulator: Accumulator {
         try limits.check(held: store.groups.count, by: "make_bag")
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? BagAccumulator else { throw EvaluationError.unlikeStates }
-        try store.append(other.store, into: groups)
+        try store.append(other.store, from, into: to)
     }
 
     func seal() throws { store.seal(groupCount: groupCount) }

@@ -13,9 +13,12 @@ final class CountAccumulator: Accumulator {
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws { input.count(nil, into: &counts) }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? CountAccumulator else { throw EvaluationError.unlikeStates }
-        for (g, n) in other.counts.enumerated() { counts[Int(groups[g])] &+= n }
+        for (f, t) in zip(from, to) {
+            let n = other.counts[Int(f)]
+            counts[Int(t)] &+= n
+        }
     }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
@@ -55,6 +58,15 @@ struct DistinctSketch: Sendable {
     }
     private var state = State.few([])
 
+    /// Words of memory.
+    var held: Int {
+        switch state {
+        case .few(let a): a.count
+        case .exact(let s): s.count
+        case .registers(let r): r.count / 8
+        }
+    }
+
     mutating func insert(_ hash: UInt64, bits: Int) {
         switch state {
         case .few(var a):
@@ -74,6 +86,10 @@ struct DistinctSketch: Sendable {
     }
 
     mutating func merge(_ other: DistinctSketch, bits: Int) {
+        if case .few(let mine) = state, mine.isEmpty {
+            state = other.state
+            return
+        }
         switch other.state {
         case .few(let a): for h in a { insert(h, bits: bits) }
         case .exact(let s): for h in s { insert(h, bits: bits) }
@@ -121,7 +137,9 @@ struct DistinctSketch: Sendable {
 /// `dcount`: distinct values that are not null; exact up to ``DistinctSketch/exactLimit`` a group.
 final class DistinctCountAccumulator: Accumulator {
     private var sketches = ContiguousArray<DistinctSketch>()
-    private var repeats = SeenPairs()
+    private var repeats: SeenPairs
+    /// Hashes in the sketches that are still exact.
+    private(set) var entries = 0
     /// log2 of the registers, by the accuracy argument 0 ... 4 as Kusto documents it.
     private let bits: Int
 
@@ -129,29 +147,42 @@ final class DistinctCountAccumulator: Accumulator {
         let accuracy = setup.constant(1)?.integer ?? 1
         guard (0...4).contains(accuracy) else { throw EvaluationError("\(setup.name): the accuracy must be from 0 to 4") }
         bits = [12, 14, 16, 17, 18][Int(accuracy)]
+        repeats = SeenPairs(isOpen: !setup.isLasting)
     }
 
     var readsOrder: Bool { false }
+    var bytes: Int { sketches.count * MemoryLayout<DistinctSketch>.stride + entries * 16 }
     func resize(_ groups: Int) { sketches.grow(to: groups, DistinctSketch()) }
+
+    private func insert(_ hash: UInt64, _ g: Int) {
+        let before = sketches[g].held
+        sketches[g].insert(hash, bits: bits)
+        entries += sketches[g].held - before
+    }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
         guard let first = arguments.first else { return }
         let column = first.materialized(rows: input.rows)
         let hashes = CellHash.hashes(column)
         guard repeats.isOpen else {
-            for i in 0..<input.rows where !column.isNull(i) { sketches[Int(input.groups[i])].insert(hashes[i], bits: bits) }
+            for i in 0..<input.rows where !column.isNull(i) { insert(hashes[i], Int(input.groups[i])) }
             return
         }
         // Most rows repeat a pair of group and value that was seen: only the others touch a sketch.
         for row in repeats.fresh(hashes, input.groups, column.validity) {
             let i = Int(row)
-            sketches[Int(input.groups[i])].insert(hashes[i], bits: bits)
+            insert(hashes[i], Int(input.groups[i]))
         }
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? DistinctCountAccumulator else { throw EvaluationError.unlikeStates }
-        for (g, s) in other.sketches.enumerated() { sketches[Int(groups[g])].merge(s, bits: bits) }
+        for (f, t) in zip(from, to) {
+            let theirs = other.sketches[Int(f)]
+            let before = sketches[Int(t)].held
+            sketches[Int(t)].merge(theirs, bits: bits)
+            entries += sketches[Int(t)].held - before
+        }
     }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
@@ -166,7 +197,10 @@ struct SeenPairs {
     private var hashes = IntTable()
     private var pairs = IntTable()
     private var rows = 0
-    private(set) var isOpen = true
+    private(set) var isOpen: Bool
+
+    /// A closed filter lets everything through.
+    init(isOpen: Bool = true) { self.isOpen = isOpen }
 
     /// The rows with a pair that was not seen before. A pair may come out more than once.
     mutating func fresh(_ values: ContiguousArray<UInt64>, _ groups: ContiguousArray<UInt32>, _ valid: Bitmap?) -> ContiguousArray<Int32> {
@@ -218,15 +252,21 @@ final class ExactDistinctAccumulator: Accumulator {
     private var seen = IntTable()
     private var counts = ContiguousArray<Int64>()
     private let limits: EvaluationLimits
+    private var chains: GroupChains
 
     init(_ setup: AggregateSetup) {
         values = Interner(setup.type(0))
         limits = setup.limits
+        chains = GroupChains(isOn: setup.isLasting)
     }
 
     var readsOrder: Bool { false }
-    var bytes: Int { values.memory + seen.bytes + counts.count * 8 }
-    func resize(_ groups: Int) { counts.grow(to: groups, 0) }
+    var entries: Int { seen.count }
+    var bytes: Int { values.memory + seen.bytes + counts.count * 8 + chains.bytes }
+    func resize(_ groups: Int) {
+        counts.grow(to: groups, 0)
+        chains.resize(groups)
+    }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
         guard let first = arguments.first else { return }
@@ -235,7 +275,10 @@ final class ExactDistinctAccumulator: Accumulator {
         if column.validity == nil {
             let before = seen.count
             _ = seen.intern(WordKeys.pairs(input.groups, ids))
-            for pair in seen.keys[before...] { counts[Int(pair >> 32)] &+= 1 }
+            for pair in seen.keys[before...] {
+                counts[Int(pair >> 32)] &+= 1
+                chains.append(UInt32(truncatingIfNeeded: pair >> 32))
+            }
         } else {
             for i in 0..<input.rows where !column.isNull(i) { note(group: input.groups[i], value: ids[i]) }
         }
@@ -245,15 +288,17 @@ final class ExactDistinctAccumulator: Accumulator {
     private func note(group: UInt32, value: UInt32) {
         let before = seen.count
         _ = seen.intern(UInt64(group) << 32 | UInt64(value))
-        if seen.count > before { counts[Int(group)] &+= 1 }
+        guard seen.count > before else { return }
+        counts[Int(group)] &+= 1
+        chains.append(group)
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? ExactDistinctAccumulator else { throw EvaluationError.unlikeStates }
-        let map = try values.intern(other.values.column((0..<other.values.count).map { UInt32(truncatingIfNeeded: $0) }))
-        for pair in other.seen.keys {
-            note(group: groups[Int(pair >> 32)], value: map[Int(pair & 0xFFFF_FFFF)])
-        }
+        let items = other.chains.items(from, to, count: other.seen.count) { UInt32(truncatingIfNeeded: other.seen.key($0) >> 32) }
+        let ids = ContiguousArray(items.lazy.map { UInt32(truncatingIfNeeded: other.seen.key($0.item)) })
+        let mine = other === self ? ids : try values.intern(other.values.column(ids))
+        for (n, item) in items.enumerated() { note(group: item.group, value: mine[n]) }
     }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
@@ -270,6 +315,7 @@ final class BinaryAllAccumulator: Accumulator {
     init(_ operation: Operation) { self.operation = operation }
 
     var readsOrder: Bool { false }
+    var bytes: Int { states.count * 16 }
 
     func resize(_ groups: Int) { states.grow(to: groups, nil) }
 
@@ -290,9 +336,9 @@ final class BinaryAllAccumulator: Accumulator {
         for i in 0..<input.rows where !column.isNull(i) { fold(Int(input.groups[i]), a[i]) }
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? BinaryAllAccumulator else { throw EvaluationError.unlikeStates }
-        for (g, s) in other.states.enumerated() { if let s { fold(Int(groups[g]), s) } }
+        for (f, t) in zip(from, to) { if let s = other.states[Int(f)] { fold(Int(t), s) } }
     }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {

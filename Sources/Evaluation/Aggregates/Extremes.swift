@@ -70,13 +70,13 @@ final class ExtremeAccumulator: Accumulator {
         known[g] = true
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? ExtremeAccumulator, other.type == type else { throw EvaluationError.unlikeStates }
-        for g in other.known.indices where other.known[g] {
+        for (f, t) in zip(from, to) where other.known[Int(f)] {
             if usesWords {
-                note(Int(groups[g]), other.words[g])
-            } else if let v = other.values[g] {
-                offer(Int(groups[g]), v, 0)
+                note(Int(t), other.words[Int(f)])
+            } else if let v = other.values[Int(f)] {
+                offer(Int(t), v, 0)
             }
         }
     }
@@ -160,7 +160,7 @@ final class WinnerAccumulator: Accumulator {
         if rows.isEmpty { return }
         store.append(columns.map { $0.gather(rows) })
         storeRows += rows.count
-        if storeRows > 4 * winners.count + 4096 { compact() }
+        if storeRows > 4 * winners.count + 4096 || store.count > winners.count / 4 + 256 { compact() }
     }
 
     private func compact() {
@@ -187,11 +187,14 @@ final class WinnerAccumulator: Accumulator {
         consider(arguments.map { $0.materialized(rows: input.rows) }, input.order, input.groups)
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? WinnerAccumulator else { throw EvaluationError.unlikeStates }
-        let (columns, _, from) = other.gatherWinners(other.winners.indices.filter { other.winners[$0].part >= 0 })
-        consider(columns, ContiguousArray(from.map { other.orders[$0] }), ContiguousArray(from.map { groups[$0] }))
+        let known = from.indices.filter { other.winners[Int(from[$0])].part >= 0 }
+        let (columns, _, won) = other.gatherWinners(known.map { Int(from[$0]) })
+        consider(columns, ContiguousArray(won.lazy.map { other.orders[$0] }), ContiguousArray(known.lazy.map { to[$0] }))
     }
+
+    var bytes: Int { winners.count * 40 + store.reduce(0) { $0 + $1.reduce(64) { $0 + $1.bytes } } }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] { gatherWinners(groups.map { Int($0) }).0 }
 }
@@ -211,10 +214,12 @@ final class AnyAccumulator: Accumulator {
         if !rows.isEmpty { try winner.add([.column(column.gather(rows))], input.gather(rows)) }
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? AnyAccumulator else { throw EvaluationError.unlikeStates }
-        try winner.merge(other.winner, into: groups)
+        try winner.merge(other.winner, from, into: to)
     }
+
+    var bytes: Int { winner.bytes }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] { try winner.finish(groups) }
 }

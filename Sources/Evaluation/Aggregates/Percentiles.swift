@@ -48,7 +48,6 @@ final class PercentileAccumulator: Accumulator {
     }
 
     var readsOrder: Bool { false }
-    var bytes: Int { groups.count * 20 + decimals.count * MemoryLayout<Decimal128>.stride }
     func resize(_ n: Int) { groupCount = max(groupCount, n) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
@@ -74,13 +73,26 @@ final class PercentileAccumulator: Accumulator {
         try limits.check(held: groups.count, by: "percentile")
     }
 
-    func merge(_ other: any Accumulator, into map: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? PercentileAccumulator, other.type == type else { throw EvaluationError.unlikeStates }
-        groups.append(contentsOf: other.groups.map { map[Int($0)] })
-        words.append(contentsOf: other.words)
-        decimals.append(contentsOf: other.decimals)
-        weights.append(contentsOf: other.weights)
+        let items = GroupChains(isOn: false).items(from, to, count: other.groups.count) { other.groups[$0] }
+        for (i, g) in items {
+            let weight = other.weights[i]
+            if type == .decimal {
+                let value = other.decimals[i]
+                decimals.append(value)
+            } else {
+                let word = other.words[i]
+                words.append(word)
+            }
+            groups.append(g)
+            weights.append(weight)
+        }
     }
+
+    var entries: Int { groups.count }
+    var bytes: Int { groups.count * (type == .decimal ? 44 : 20) }
+    var holdsEveryRow: Bool { true }
 
     func seal() throws {
         sorted = ContiguousArray(repeating: [], count: groupCount)

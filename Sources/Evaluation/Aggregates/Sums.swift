@@ -80,16 +80,27 @@ final class SumAccumulator: Accumulator {
         }
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? SumAccumulator, other.type == type else { throw EvaluationError.unlikeStates }
-        for (g, n) in other.counts.enumerated() { counts[Int(groups[g])] &+= n }
-        for (g, s) in other.integers.enumerated() { integers[Int(groups[g])] &+= s }
-        for (g, s) in other.decimals.enumerated() { decimals[Int(groups[g])].add(s) }
-        for g in 0..<(other.pairs.count / 2) {
-            let to = Int(groups[g])
-            for x in [other.pairs[2 * g], other.pairs[2 * g + 1]] where x != 0 { add(x, to) }
+        for (f, t) in zip(from, to) {
+            let (g, to) = (Int(f), Int(t))
+            if average {
+                let n = other.counts[g]
+                counts[to] &+= n
+            }
+            if type.isIntegerBacked || type == .bool {
+                let s = other.integers[g]
+                integers[to] &+= s
+            } else if type == .decimal {
+                let s = other.decimals[g]
+                decimals[to].add(s)
+            } else {
+                let (high, low) = (other.pairs[2 * g], other.pairs[2 * g + 1])
+                if high != 0 { add(high, to) }
+                if low != 0 { add(low, to) }
+                if !other.overflows.isEmpty, let s = other.overflows[g] { overflows[to, default: ExactSum()].add(s) }
+            }
         }
-        for (g, s) in other.overflows { overflows[Int(groups[g]), default: ExactSum()].add(s) }
     }
 
     /// Adds a term to a group's two doubles, or to its overflow.
@@ -169,6 +180,7 @@ final class MomentAccumulator: Accumulator {
     private var xy = ContiguousArray<ExactSum>()
 
     var readsOrder: Bool { false }
+    var bytes: Int { counts.count * (covariance ? 3 : 2) * MemoryLayout<ExactSum>.stride }
 
     init(covariance: Bool, population: Bool, root: Bool) {
         self.covariance = covariance
@@ -198,14 +210,18 @@ final class MomentAccumulator: Accumulator {
         }
     }
 
-    func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? MomentAccumulator, other.covariance == covariance else { throw EvaluationError.unlikeStates }
-        for (g, n) in other.counts.enumerated() {
-            let to = Int(groups[g])
+        for (f, t) in zip(from, to) {
+            let (g, to) = (Int(f), Int(t))
+            let (n, a, b) = (other.counts[g], other.x[g], other.xy[g])
             counts[to] &+= n
-            x[to].add(other.x[g])
-            if covariance { y[to].add(other.y[g]) }
-            xy[to].add(other.xy[g])
+            x[to].add(a)
+            xy[to].add(b)
+            if covariance {
+                let c = other.y[g]
+                y[to].add(c)
+            }
         }
     }
 

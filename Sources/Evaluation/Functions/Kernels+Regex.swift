@@ -8,7 +8,7 @@ import Synchronization
 /// What one regular expression may take, compiled and with its cache of states.
 public enum RegexLimit {
     /// For the whole process.
-    static let bytes = Atomic<Int>(8 << 20)
+    package static let bytes = Atomic<Int>(8 << 20)
 
     /// Sets the limit for what is compiled from now on.
     public static func set(bytes n: Int) { bytes.store(n, ordering: .relaxed) }

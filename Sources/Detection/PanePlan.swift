@@ -1,0 +1,227 @@
+import Columnar
+import Evaluation
+import KQL
+import Matcher
+
+/// How a rule's suffix is evaluated from panes instead of rows (`docs/semantics.md`, "State, checkpoint, delivery").
+///
+/// A `summarize` over legs, through row-local operators only, becomes a table of the remaining suffix whose rows are the groups of the tick's
+/// window. Conservative: a summarize that is not proved to be a function of the multiset of its legs' rows reads rows, as everything else.
+struct PanePlan: Sendable {
+    /// A summarize that is kept by panes.
+    struct Node: Sendable {
+        let plan: Plan
+        /// Legs that it reads, with the way of their rows; in the order of a union's branches.
+        let inputs: [(leg: Int, input: PaneInput)]
+        /// Names of the aggregates, and the number of keys.
+        var aggregates: [String] { if case .summarize(_, _, let a) = plan.kind { a.map(\.name) } else { [] } }
+        var keys: Int { if case .summarize(_, let k, _) = plan.kind { k.count } else { 0 } }
+        static func name(_ index: Int) -> String { "$panes\(index)" }
+    }
+
+    let nodes: [Node]
+    /// The suffix over the nodes' groups and the legs that keep rows.
+    let suffix: Plan
+    /// For each leg, what a tick sees of it; nil where its horizon is none of fixed bounds.
+    let views: [PaneView?]
+    let clocks: [PaneClock]
+    /// Legs whose rows the suffix reads itself.
+    let rowLegs: Set<Int>
+    /// Why a summarize reads rows, in words; nil if none does.
+    let obstacle: String?
+
+    /// The plan of a split query; without nodes where nothing is decomposable.
+    init(_ split: SplitQuery, clock: TickClock, functions: any FunctionCatalog) {
+        views = split.legs.map { PanePlan.view($0, clock) }
+        clocks = views.map { v in
+            PaneClock(anchor: clock.anchor, frequency: clock.frequency, offsets: (v?.bounds ?? []).map(\.offset))
+        }
+        let cutter = PaneCutter(split, views: views, functions: functions)
+        let cut = cutter.cut(split.suffix)
+        nodes = cutter.nodes
+        suffix = cut
+        obstacle = cutter.obstacle
+        var read: Set<Int> = []
+        PlanTools.forEachTable(cut) { name, _ in
+            for leg in split.legs where Leg.storeName(leg.index) == name { read.insert(leg.index) }
+        }
+        rowLegs = read
+    }
+
+    // MARK: Words
+
+    /// The strategy in a line, and what it is made of in further ones.
+    func description(_ split: SplitQuery, clock: TickClock, isRowLocal: Bool) -> [String] {
+        if isRowLocal { return ["row-local: each row that matches alerts; rows are kept for the window, to find episodes"] }
+        let rows = rowLegs.sorted().map { split.legs[$0] }
+        var out: [String] = []
+        if nodes.isEmpty {
+            out.append("rows: the query is run over the window's rows at each tick")
+        } else if rows.isEmpty {
+            out.append("panes: groups are kept, no rows; a tick merges panes")
+        } else {
+            out.append("panes and rows: groups are kept where they can be, rows for the rest")
+        }
+        for n in nodes {
+            let tables = n.inputs.map { "\(split.legs[$0.leg].table) \(PanePlan.words(views[$0.leg]))" }
+            let holds = n.aggregates.isEmpty ? "distinct keys" : n.aggregates.joined(separator: ", ")
+            out.append("groups of \(tables.joined(separator: ", ")): \(holds) by \(n.keys) keys")
+        }
+        for leg in rows { out.append("rows of \(leg.table) \(PanePlan.words(views[leg.index])): \(leg.columns.count) columns") }
+        if let obstacle { out.append("why rows: \(obstacle)") }
+        return out
+    }
+
+    private static func words(_ view: PaneView?) -> String {
+        guard let view else { return "in the window, by a horizon that is evaluated for each row" }
+        func span(_ t: Int64) -> String { KustoTime.timespanString(t.magnitude > Int64.max ? 0 : Swift.abs(t)) }
+        let low = view.bounds.filter(\.isLower).map(\.offset).max() ?? 0
+        let high = view.bounds.filter { !$0.isLower }.map(\.offset).min() ?? 0
+        return "from \(span(low)) to \(high == 0 ? "0" : span(high)) before the tick"
+    }
+
+    // MARK: Views
+
+    /// The window and the leg's horizon as bounds at fixed distances from the tick.
+    private static func view(_ leg: Leg, _ clock: TickClock) -> PaneView? {
+        var bounds = [
+            PaneView.Bound(offset: -clock.period, isLower: true, isClosed: true),
+            PaneView.Bound(offset: 0, isLower: false, isClosed: true),
+        ]
+        for h in leg.horizon {
+            guard let time = leg.timeColumn, let more = PanePlan.bounds(h, time) else { return nil }
+            bounds += more
+        }
+        return PaneView(bounds)
+    }
+
+    private static func bounds(_ e: BoundExpr, _ time: ColumnID) -> [PaneView.Bound]? {
+        guard case .call(let op, let args) = e.kind else { return nil }
+        func isTime(_ e: BoundExpr) -> Bool { if case .column(time) = e.kind { true } else { false } }
+        switch op {
+        case "and":
+            var all: [PaneView.Bound] = []
+            for a in args {
+                guard let more = bounds(a, time) else { return nil }
+                all += more
+            }
+            return all
+        case "<", "<=", ">", ">=":
+            guard args.count == 2 else { return nil }
+            let timeFirst = isTime(args[0])
+            guard timeFirst != isTime(args[1]), let offset = offset(timeFirst ? args[1] : args[0]) else { return nil }
+            return [PaneView.Bound(offset: offset, isLower: op.hasPrefix(">") == timeFirst, isClosed: op.hasSuffix("="))]
+        case "between":
+            guard args.count == 3, isTime(args[0]), let low = offset(args[1]), let high = offset(args[2]) else { return nil }
+            return [
+                PaneView.Bound(offset: low, isLower: true, isClosed: true), PaneView.Bound(offset: high, isLower: false, isClosed: true),
+            ]
+        default: return nil
+        }
+    }
+
+    /// The distance from now of an expression that is now plus a constant.
+    private static func offset(_ e: BoundExpr) -> Int64? {
+        guard e.type == .datetime, case .call(let op, let args) = e.kind else { return nil }
+        if op == "now", args.isEmpty { return 0 }
+        guard op == "+" || op == "-", args.count == 2, let base = offset(args[0]), case .constant(.timespan(let span)) = args[1].kind else {
+            return nil
+        }
+        let (sum, overflow) = op == "+" ? base.addingReportingOverflow(span) : base.subtractingReportingOverflow(span)
+        // Farther than any log: the arithmetic of ticks must not overflow.
+        return overflow || sum.magnitude > UInt64(Int64.max / 8) ? nil : sum
+    }
+}
+
+/// Finds the summarizes of a suffix that can be kept by panes, and puts tables in their place.
+private final class PaneCutter {
+    private let split: SplitQuery
+    private let views: [PaneView?]
+    private let functions: any FunctionCatalog
+    private(set) var nodes: [PanePlan.Node] = []
+    private(set) var obstacle: String?
+    private var shared: [Int: SharedPlan] = [:]
+
+    init(_ split: SplitQuery, views: [PaneView?], functions: any FunctionCatalog) {
+        self.split = split
+        self.views = views
+        self.functions = functions
+    }
+
+    func cut(_ plan: Plan) -> Plan {
+        switch plan.kind {
+        case .summarize(let input, let keys, let aggregates):
+            if let inputs = inputs(input), reason(keys, aggregates) == nil {
+                nodes.append(PanePlan.Node(plan: plan, inputs: inputs))
+                return Plan(.table(name: PanePlan.Node.name(nodes.count - 1)), columns: plan.columns, range: plan.range)
+            }
+            if obstacle == nil, readsLeg(input) {
+                obstacle = reason(keys, aggregates) ?? "a summarize stands over more than row-local operators"
+            }
+        case .shared(let s):
+            let again = shared[s.id] ?? SharedPlan(id: s.id, plan: cut(s.plan))
+            shared[s.id] = again
+            return Plan(.shared(again), columns: plan.columns, range: plan.range)
+        default: break
+        }
+        return PlanTools.mapChildren(plan, plans: { self.cut($0) }, exprs: { self.cut($0) })
+    }
+
+    private func cut(_ e: BoundExpr) -> BoundExpr {
+        ExpressionTraits(e, functions: functions).hasSubquery ? e.replacing(columns: [:]) { self.cut($0) } : e
+    }
+
+    private func readsLeg(_ plan: Plan) -> Bool {
+        var found = false
+        PlanTools.forEachTable(plan) { _, _ in found = true }
+        return found
+    }
+
+    /// Why a summarize is no function of its rows alone.
+    private func reason(_ keys: [BoundExpr], _ aggregates: [BoundAggregate]) -> String? {
+        for e in keys + aggregates.flatMap(\.arguments) {
+            let t = ExpressionTraits(e, functions: functions)
+            if t.usesNow { return "a summarize reads now()" }
+            if t.hasSubquery { return "a summarize reads another query" }
+            if t.isVolatile { return "a summarize is not deterministic" }
+        }
+        return nil
+    }
+
+    /// The legs under a summarize's input, if only row-local operators and unions lie between.
+    private func inputs(_ plan: Plan) -> [(leg: Int, input: PaneInput)]? {
+        guard let paths = paths(plan) else { return nil }
+        return paths.map { ($0.leg, PaneInput(steps: $0.steps)) }
+    }
+
+    private func paths(_ plan: Plan) -> [(leg: Int, steps: [PaneInput.Step])]? {
+        switch plan.kind {
+        case .table(let name):
+            guard let leg = split.legs.first(where: { Leg.storeName($0.index) == name }), views[leg.index] != nil else {
+                if obstacle == nil { obstacle = "a horizon is not at a fixed distance from now()" }
+                return nil
+            }
+            let positions = plan.columns.map { c in leg.columns.firstIndex { $0.id == c.id } }
+            if positions == Array(leg.columns.indices) { return [(leg.index, [])] }
+            return [(leg.index, [.pick(positions: positions, types: plan.columns.map(\.type))])]
+        case .shared(let s):
+            // Columns correspond by position.
+            return s.plan.columns.map(\.type) == plan.columns.map(\.type) ? paths(s.plan) : nil
+        case .filter(let input, let predicate):
+            guard ExpressionTraits(predicate, functions: functions).isRowLocal else { return nil }
+            return paths(input)?.map { ($0.leg, $0.steps + [.filter(predicate, input.columns)]) }
+        case .project(let input, let exprs):
+            guard exprs.allSatisfy({ ExpressionTraits($0, functions: functions).isRowLocal }) else { return nil }
+            return paths(input)?.map { ($0.leg, $0.steps + [.project(exprs, input.columns)]) }
+        case .union(let branches, let map, nil):
+            var all: [(leg: Int, steps: [PaneInput.Step])] = []
+            for (i, branch) in branches.enumerated() {
+                guard map.indices.contains(i), let below = paths(branch) else { return nil }
+                let pick = PaneInput.Step.pick(positions: map[i], types: plan.columns.map(\.type))
+                all += below.map { ($0.leg, $0.steps + [pick]) }
+            }
+            return all
+        default: return nil
+        }
+    }
+}

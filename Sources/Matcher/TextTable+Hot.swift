@@ -1,0 +1,91 @@
+import CKernels
+import Columnar
+import Glibc
+
+// Hot file: every new value of a column with equalities passes here.
+//
+// Invariants: everything is set in `init`. `slots` has a power of two of entries, at most half of them used; the low half of a used one is
+// the number of a key + 1, the high half that of the key's hash. Pointers are used inside the closures that lend them.
+
+/// Texts, and for each the atoms that hold for it: one look-up decides all equalities of all rules over a value.
+struct TextTable: Sendable {
+    private let keys: ByteStrings
+    private let atoms: ContiguousArray<ContiguousArray<Int32>>
+    private let slots: ContiguousArray<UInt64>
+    /// Bit `length`, at most 63, of every key: most values fail here.
+    private let lengths: UInt64
+
+    init(_ entries: [ByteKey: [Int]]) {
+        var keys = ByteStrings()
+        var atoms = ContiguousArray<ContiguousArray<Int32>>()
+        var size = 2
+        while size < entries.count * 2 { size *= 2 }
+        var slots = ContiguousArray<UInt64>(repeating: 0, count: size)
+        var lengths: UInt64 = 0
+        for (key, numbers) in entries.sorted(by: { $0.key < $1.key }) {
+            let n = keys.count
+            keys.append(key.text)
+            atoms.append(ContiguousArray(numbers.map { Int32($0) }))
+            lengths |= TextTable.bit(keys.length(n))
+            let hash = keys.withBytes(n) { vk_xxh3_64($0.baseAddress, $0.count, 0) }
+            var at = Int(truncatingIfNeeded: hash) & (size - 1)
+            while slots[at] != 0 { at = (at + 1) & (size - 1) }
+            slots[at] = hash & ~0xFFFF_FFFF | UInt64(n + 1)
+        }
+        self.keys = keys
+        self.atoms = atoms
+        self.slots = slots
+        self.lengths = lengths
+    }
+
+    var isEmpty: Bool { atoms.isEmpty }
+
+    private static func bit(_ length: Int) -> UInt64 { 1 << UInt64(min(length, 63)) }
+
+    /// Hands over the atoms of a text.
+    @inline(__always)
+    func find(_ bytes: UnsafeRawBufferPointer, _ body: (Int32) -> Void) {
+        if lengths & TextTable.bit(bytes.count) == 0 { return }
+        let n = number(bytes)
+        if n >= 0 { for a in atoms[n] { body(a) } }
+    }
+
+    /// Hands over the atoms of a text in lower case; the keys are ASCII.
+    @inline(__always)
+    func findFolded(_ bytes: UnsafeRawBufferPointer, _ body: (Int32) -> Void) {
+        let text = bytes.assumingMemoryBound(to: UInt8.self)
+        let n: Int
+        if vk_text_is_ascii(text.baseAddress, text.count) {
+            if lengths & TextTable.bit(bytes.count) == 0 { return }
+            n = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: max(1, text.count)) { folded in
+                vk_text_lower(text.baseAddress, text.count, folded.baseAddress)
+                return number(UnsafeRawBufferPointer(start: folded.baseAddress, count: text.count))
+            }
+        } else {
+            // Some letters beyond ASCII have a small one in it.
+            var lower = String(decoding: bytes, as: UTF8.self).lowercased()
+            n = lower.withUTF8 { number(UnsafeRawBufferPointer($0)) }
+        }
+        if n >= 0 { for a in atoms[n] { body(a) } }
+    }
+
+    private func number(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let hash = vk_xxh3_64(bytes.baseAddress, bytes.count, 0)
+        let mask = slots.count - 1
+        var at = Int(truncatingIfNeeded: hash) & mask
+        while true {
+            let slot = slots[at]
+            if slot == 0 { return -1 }
+            if (slot ^ hash) >> 32 == 0 {
+                let n = Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) - 1
+                let same = keys.withBytes(n) { key in
+                    guard key.count == bytes.count else { return false }
+                    guard let p = key.baseAddress, let q = bytes.baseAddress else { return true }
+                    return memcmp(p, q, key.count) == 0
+                }
+                if same { return n }
+            }
+            at = (at + 1) & mask
+        }
+    }
+}
