@@ -408,6 +408,67 @@ def csv_header(kql):
     return ["TimeGenerated", "UserIdentityArn", "SourceIpAddress"] if "project" in kql else ["UserIdentityPrincipalid", "TimeGenerated", "n"]
 
 
+def machine():
+    """What the figures were taken on."""
+    cpu = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            cpu = next(line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        swift = subprocess.run(["swift", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        swift = "Swift of unknown version"
+    return {"cpu": cpu, "cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version(), "swift": swift}
+
+
+# Part of a query's name, peers that it concerns, least ratio by CPU-seconds.
+GOALS = [("filter", "DuckDB", 1), ("summarize", "DuckDB", 1), ("join", "DuckDB", 0.5)]
+FILE_GOALS = [("DuckDB", 2), ("chdb", 1.2)]
+
+
+def verdicts(raw):
+    """Lines on the goals, met or not, and on the cases that the product loses."""
+    missed, lost = [], []
+    for sample in raw:
+        name = sample["query"]
+        if "threads" in sample:
+            ratio = statistics.median(s["cpu"] for s in sample["peer"]) / statistics.median(s["cpu"] for s in sample["ours"])
+            label = f"{name}, {sample['threads']} thread(s), DuckDB: {ratio:.2f}"
+            goals = [least for part, _, least in GOALS if name.startswith(part)]
+            if goals and ratio < min(goals):
+                missed.append(f"{label} (goal {min(goals)})")
+            if ratio < 1:
+                lost.append(label)
+            continue
+        ours = statistics.median(s["cpu"] for s in sample["ours"][1:] or sample["ours"])
+        for peer, samples in sample.items():
+            if peer in ("query", "kql", "ours"):
+                continue
+            ratio = statistics.median(s["cpu"] for s in samples[1:] or samples) / ours
+            label = f"end to end, {name}, {peer}: {ratio:.2f}"
+            goals = [least for part, least in FILE_GOALS if peer.startswith(part)]
+            if goals and ratio < goals[0]:
+                missed.append(f"{label} (goal {goals[0]})")
+            if ratio < 1:
+                lost.append(label)
+    none = ["none"]
+    return [
+        "Goals by CPU-seconds: filters and `summarize` in memory at least as fast as DuckDB, joins at least half as fast; end to end at least "
+        "2 times DuckDB and 1.2 times chdb.",
+        "",
+        "Goals missed:",
+        "",
+        *[f"- {m}" for m in missed or none],
+        "",
+        "Cases slower than a peer by CPU-seconds:",
+        "",
+        *[f"- {m}" for m in lost or none],
+        "",
+    ]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--peers", default=sys.executable, help="a Python with duckdb, chdb and numpy")
@@ -419,6 +480,7 @@ def main():
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--only", choices=["memory", "files"])
     parser.add_argument("--match", help="only queries whose name holds this")
+    parser.add_argument("--note", help="a sentence for the report: what was built, what else the machine did")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", help="a file for the report (Markdown), raw samples beside it as .json")
     options = parser.parse_args()
@@ -429,6 +491,7 @@ def main():
             print(f"queries.py: no {program}: swift build -c release", file=sys.stderr)
             return 3
     report, raw, wrong = [], [], []
+    host, began = machine(), os.getloadavg()
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as work:
         if options.only != "files":
             text, samples, bad = memory_part(options, work)
@@ -440,6 +503,21 @@ def main():
             report += ["", *text]
             raw += samples
             wrong += bad
+    load = [round(x, 1) for x in (began[0], os.getloadavg()[0])]
+    words = [f"{k} {v}" for k, v in vars(options).items() if v not in (None, False) and k in ("rows", "batch", "records", "samples", "match", "only")]
+    report = [
+        "# Queries beside DuckDB and chdb",
+        "",
+        f"Made by `Benchmarks/queries.py` ({', '.join(words)}); see `Benchmarks/README.md`.",
+        "",
+        f"Machine: {host['cpu']}, {host['cpus']} cores; {host['system']}; {host['swift']}; Python {host['python']}. One-minute load "
+        f"{load[0]} at the start and {load[1]} at the end: above the number of cores, wall times mean little. What counts is user and "
+        "system time of the process alone, in samples that take turns with the peer's.",
+        "",
+        *([options.note, ""] if options.note else []),
+        *verdicts(raw),
+        *report,
+    ]
     print("\n".join(report))
     for w in wrong:
         print("WRONG:", w)
@@ -447,7 +525,7 @@ def main():
         with open(options.out, "w", encoding="utf-8") as out:
             out.write("\n".join(report) + "\n")
         with open(os.path.splitext(options.out)[0] + ".json", "w", encoding="utf-8") as out:
-            json.dump({"machine": platform.processor() or platform.machine(), "cpus": os.cpu_count(), "samples": raw}, out, indent=1)
+            json.dump({"machine": host, "load": load, "options": {k: vars(options)[k] for k in ("rows", "batch", "records", "samples")}, "samples": raw}, out, indent=1)
     return 1 if wrong else 0
 
 

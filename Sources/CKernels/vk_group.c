@@ -2,6 +2,9 @@
 
 #include <math.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -323,6 +326,19 @@ void vk_group_extreme_i64(const uint32_t *groups, size_t n, const uint64_t *vali
             known[g] = 1;
         }
     }
+}
+
+// MARK: memory
+
+void vk_advise_large(void *memory, size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    const uintptr_t page = (uintptr_t)2 << 20;
+    const uintptr_t begin = ((uintptr_t)memory + page - 1) & ~(page - 1), end = ((uintptr_t)memory + bytes) & ~(page - 1);
+    if (end > begin) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)memory;
+    (void)bytes;
+#endif
 }
 
 // MARK: selection

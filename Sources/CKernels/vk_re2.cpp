@@ -1,5 +1,7 @@
 #include "include/vk_re2.h"
 
+#include "include/vk_text.h"
+
 #include <re2/filtered_re2.h>
 #include <re2/re2.h>
 
@@ -132,9 +134,24 @@ extern "C" bool vk_re2_captures(const vk_re2 *re, const uint8_t *s, size_t len, 
 extern "C" int32_t vk_re2_group_count(const vk_re2 *re) { return re->re->NumberOfCapturingGroups(); }
 
 extern "C" void vk_re2_match_column(const vk_re2 *re, const uint8_t *bytes, const uint32_t *offsets, size_t n, uint64_t *bits) {
+    // Rows without the text that every match holds are sieved out for the whole column at once.
+    const bool sieved = !re->literal.empty();
+    if (sieved) {
+        vk_text_match(VK_TEXT_CONTAINS, true, bytes, offsets, n, reinterpret_cast<const uint8_t *>(re->literal.data()),
+                      re->literal.size(), bits);
+    }
     for (size_t row = 0; row < n; row += 64) {
         uint64_t word = 0;
         size_t rows = std::min<size_t>(64, n - row);
+        if (sieved) {
+            for (uint64_t left = bits[row >> 6]; left; left &= left - 1) {
+                const int i = __builtin_ctzll(left);
+                uint32_t begin = offsets[row + i], end = offsets[row + i + 1];
+                word |= (uint64_t)vk_re2_match(re, bytes + begin, end - begin) << i;
+            }
+            bits[row >> 6] = word;
+            continue;
+        }
         for (size_t i = 0; i < rows; i++) {
             uint32_t begin = offsets[row + i], end = offsets[row + i + 1];
             word |= (uint64_t)vk_re2_match(re, bytes + begin, end - begin) << i;

@@ -203,6 +203,29 @@ import Glibc
         #expect(booleans(bits, 3) == [false, true, true])
     }
 
+    @Test("a column is matched like its rows, with and without a required literal")
+    func columns() throws {
+        var rows: [String] = []
+        for i in 0..<200 {
+            rows.append(["user=a\(i)7 x", "USER=a\(i)", "", "policy-\(i) allowed", "\(i) Policy-1", "é\(i) user=a7 "][i % 6])
+        }
+        let text = Array(rows.joined().utf8)
+        var offsets: [UInt32] = [0]
+        for r in rows { offsets.append(offsets[offsets.count - 1] + UInt32(r.utf8.count)) }
+        for (pattern, flags) in [
+            ("user=a[0-9]+7 ", 0), ("user=a[0-9]*7 ", VK_RE2_IGNORE_CASE), ("(?i)POLICY-1", 0), ("^policy-[0-9]+ allowed$", 0), ("x*", 0),
+            ("nowhere at all", 0),
+        ] {
+            let re = try #require(compile(pattern, flags))
+            defer { vk_re2_free(re) }
+            for n in [1, 63, 64, 65, rows.count] {
+                var bits = words(n)
+                vk_re2_match_column(re, text, offsets, n, &bits)
+                #expect(booleans(bits, n) == rows.prefix(n).map { vk_re2_match(re, Array($0.utf8), $0.utf8.count) }, "\(pattern) \(n)")
+            }
+        }
+    }
+
     @Test func requiredLiterals() throws {
         func literal(_ pattern: String, _ flags: Int = 0) throws -> String {
             let re = try #require(compile(pattern, flags))

@@ -171,6 +171,20 @@ import Testing
         #expect(rule.batches == 10)
     }
 
+    @Test("a plan that is named twice runs once, and top holds few rows")
+    func onceAndFew() throws {
+        #expect(try run("let s = materialize(T | where a > 1); union s, s | summarize count() by b | as q | union q").0.columns.count == 1)
+        #expect(
+            try run("let s = materialize(T | where a > 1); s | where a > toscalar(s | summarize avg(a)) | join kind=inner (s) on a").0
+                .columns
+                .count == 1)
+        var runner = QueryRunner(tables: PlanTests.tables)
+        runner.options = ExecutorOptions(batchRows: 4)
+        runner.limits.heldRows = 40
+        #expect(try runner.rows("T | top 2 by a desc | project a") == ["99", "98"])
+        #expect(throws: EvaluationError.self) { _ = try runner.rows("T | sort by a desc") }
+    }
+
     @Test(
         "pruned plans give the rows of the plain ones",
         arguments: [

@@ -204,6 +204,89 @@ import Testing
         }
     }
 
+    @Test("bins aligned to a point, by column and one by one")
+    func binsAt() throws {
+        var dice = Dice(state: 5)
+        for fixed in [Int64(0), 3, -1_000_003, .max, .min] {
+            for size in [Int64(1), 7, 36_000_000_000, .max] {
+                var cells = ContiguousArray((0..<300).map { _ in Int64.random(in: -40...40, using: &dice) &* (size / 7 &+ 1) })
+                func plain() -> [Int64]? {
+                    var out: [Int64] = []
+                    for x in cells {
+                        let (d, overflow) = x.subtractingReportingOverflow(fixed)
+                        if overflow { return nil }
+                        let rest = d % size
+                        out.append(x &- (rest < 0 ? rest &+ size : rest))
+                    }
+                    return out
+                }
+                #expect(binned(cells, size, at: fixed, valid: nil, isTime: false).map(Array.init) == plain())
+                cells.append(fixed < 0 ? .max : .min)
+                if fixed != 0, fixed != 3 || size != 1 {
+                    #expect(binned(cells, size, at: fixed, valid: nil, isTime: false).map(Array.init) == plain())
+                }
+            }
+        }
+        // Cells under nulls do not count; times before the first do.
+        var valid = Bitmap(repeating: true, count: 2)
+        #expect(binned([5, -5], 10, at: 0, valid: valid, isTime: true) == nil)
+        valid[1] = false
+        #expect(binned([5, -5], 10, at: 0, valid: valid, isTime: true)?.first == 0)
+        #expect(binned([5, 15], 10, at: 4, valid: nil, isTime: true).map(Array.init) == [4, 14])
+    }
+
+    @Test("arrays that move to large pages keep what they hold")
+    func largeArrays() {
+        var small = ContiguousArray<Int64>()
+        var mixed = ContiguousArray<Bool>()
+        for n in [0, 1, 1000, 300_000, 300_001, 900_000, 3_000_000] {
+            small.grow(to: n, Int64(n))
+            mixed.grow(to: n, n % 2 == 1)
+            #expect(small.count == n && mixed.count == n)
+            if n > 0 { #expect(small[0] == 1 && small[n - 1] == Int64(n) && mixed[n - 1] == (n % 2 == 1)) }
+            small.grow(to: n / 2, 7)
+            #expect(small.count == n)
+        }
+        #expect(small[999] == 1000 && small[299_999] == 300_000 && small[300_000] == 300_001 && small[900_000] == 3_000_000)
+        #expect(mixed[0] && !mixed[1] && mixed[300_000] && !mixed[900_000])
+    }
+
+    @Test("innerunique keeps the least left row of each key, whatever the order in which rows come")
+    func innerUnique() throws {
+        var dice = Dice(state: 17)
+        let schema = TableSchema(name: "L", columns: [SchemaColumn("k", .long), SchemaColumn("v", .long)])
+        let rows = (0..<4000).map { i in [Value.long(Int64.random(in: 0..<40, using: &dice)), .long(Int64(i))] }
+        for arrangement in 0..<3 {
+            // Ascending, descending and mixed orders: in the second every row takes the place of one before.
+            let order: [Int]
+            switch arrangement {
+            case 0: order = Array(0..<rows.count)
+            case 1: order = (0..<rows.count).reversed()
+            default: order = (0..<rows.count).shuffled(using: &dice)
+            }
+            var tables = MemoryTables()
+            tables.add(schema, rows: rows, keys: order.map { .ordinal($0) }, batchRows: 50)
+            tables.add(
+                TableSchema(name: "R", columns: [SchemaColumn("k", .long)]),
+                rows: (0..<20).map { [.long(Int64($0 * 3))] } + [[.long(6)], [.null(.long)]])
+            var runner = QueryRunner(tables: tables)
+            runner.options = ExecutorOptions(batchRows: 16)
+            var least: [Int64: Int] = [:]
+            for (i, row) in rows.enumerated() {
+                guard let k = row[0].integer, k % 3 == 0, k < 60 else { continue }
+                if let known = least[k], order[known] < order[i] { continue }
+                least[k] = i
+            }
+            let expected = least.flatMap { k, i in Array(repeating: "\(k)|\(i)", count: k == 6 ? 2 : 1) }.sorted()
+            for heldBytes in [1 << 30, 1] {
+                runner.limits.heldBytes = heldBytes
+                #expect(try runner.rows("L | join R on k | project k, v").sorted() == expected)
+            }
+            runner.limits = EvaluationLimits(heldRows: 200)
+            #expect(try runner.rows("L | join R on k | project k, v").sorted() == expected, "about as many rows are held as there are keys")
+        }
+    }
+
     private func sorted(_ rows: [String]) -> [ByteKey] { rows.map { ByteKey($0) }.sorted() }
 
     static func tables(rows: Int) -> MemoryTables {
@@ -239,6 +322,12 @@ import Testing
         "T | join kind=fullouter (U | where k > 5) on s | summarize count() by k, k1",
         "T | join kind=rightouter U on b | summarize count() by s1",
         "T | join U on k | project k, s, s1",
+        "T | make-series n = count(), a = sum(r), l = make_list(s) on t step 1d by s",
+        "T | where k between (-50 .. 50) | make-series n = count() default = -1, m = max(t) on k from -20 to 40 step 7 by b",
+        "T | where k between (-50 .. 50) | make-series kind=nonempty n = count() on k from -20 to 40 step 7",
+        "T | project k, x = bin_at(k, 7, 3), y = bin_at(t, 1d, datetime(2024-01-01 07:00)), z = bin_at(r, 0.5, 0.1)",
+        "T | join kind=innerunique U on s | project k, s, k1",
+        "T | join kind=innerunique (U | where b) on b | project k, s, k1",
         "T | join kind=leftanti U on s",
         "T | join kind=rightsemi U on k | summarize count() by s",
         "T | where k in ((U | project k)) | summarize count() by s | sort by s asc",

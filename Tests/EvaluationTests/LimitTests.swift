@@ -55,7 +55,7 @@ struct LimitTests {
         ("make-series count() on x from 1 to 100000 step 10000 by k = x % 7, s", ""), ("sample 5", "sample"),
         ("as T | where x in (T | project x)", ""),
         ("scan with (step a: x > 1;)", "scan"), ("top 300000 by x", "top"), ("partition by s (top 1 by x)", ""),
-        ("join kind=innerunique (range x from 1 to 2 step 1) on x", "join"), ("make-graph s --> t | graph-to-table nodes", ""),
+        ("join kind=innerunique (range x from 1 to 100000 step 1) on x", "join"), ("make-graph s --> t | graph-to-table nodes", ""),
     ]
 
     @Test("memory that operators hold", arguments: holders)

@@ -76,6 +76,9 @@ size_t vk_gather_offsets(const uint32_t *offsets, const uint32_t *codes, const i
 void vk_gather_bytes(const uint8_t *bytes, const uint32_t *offsets, const uint32_t *codes, const int32_t *rows, size_t n,
                      const uint32_t *new_offsets, uint8_t *to);
 
+/// Asks for large pages under memory that was just allocated and not yet written: hash tables are read at random. Only advice.
+void vk_advise_large(void *memory, size_t bytes);
+
 /// x rounded down to a multiple of `size` (> 0), also below zero.
 void vk_bin_i64(const int64_t *values, size_t n, int64_t size, int64_t *to);
 

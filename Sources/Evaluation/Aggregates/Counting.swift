@@ -32,6 +32,18 @@ extension ContiguousArray {
     }
 }
 
+extension ContiguousArray where Element: BitwiseCopyable {
+    /// As for all elements; large arrays move to large pages when they grow.
+    mutating func grow(to n: Int, _ element: @autoclosure () -> Element) {
+        if count >= n { return }
+        if n > capacity, n * MemoryLayout<Element>.stride >= LargeMemory.least {
+            self = LargeMemory.array(self, count: n, filling: element(), capacity: Swift.max(n, 2 * count))
+        } else {
+            append(contentsOf: repeatElement(element(), count: n - count))
+        }
+    }
+}
+
 /// A set of 64-bit hashes that counts exactly up to ``exactLimit`` and estimates beyond (HyperLogLog over the same hashes).
 ///
 /// The estimate is a function of the set alone: the exact hashes enter the registers when the limit is passed.

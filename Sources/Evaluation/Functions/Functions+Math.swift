@@ -79,6 +79,19 @@ private func binColumns(_ v: [Datum], _ c: KernelContext) throws -> Datum {
     }
 }
 
+/// `bin_at` of longs and times over whole columns with constant size and point; the rest by value.
+private func binAtColumns(_ v: [Datum], _ c: KernelContext) throws -> Datum {
+    let type = c.type
+    if v.count == 3, type == .long || type == .datetime || type == .timespan, case .column(let column) = v[0], column.type == type,
+        case .longs(let cells) = column.data, let size = v[1].constantValue, let origin = v[2].constantValue,
+        size.type != .real, size.type != .decimal, origin.type != .real, origin.type != .decimal, let s = size.integer, s > 0,
+        let fixed = origin.integer, let out = binned(cells, s, at: fixed, valid: column.validity, isTime: type == .datetime)
+    {
+        return .column(Column(type, .longs(out), validity: column.validity))
+    }
+    return try applyRows(v, rows: c.rows, type: type, strict: true) { a in binAt(a[0], a[1], a[2], type: type) }
+}
+
 extension Functions {
     static let math: [ScalarFunction] = [
         realFunction("sqrt", "The square root; null below zero.", "sqrt(4) == 2.0") { $0 < 0 ? nil : $0.squareRoot() },
@@ -149,7 +162,7 @@ extension Functions {
             "floor(7.5, 1) == 7.0", .columns(price: 2) { v, c in try binColumns(v, c) }),
         ScalarFunction(
             "bin_at", "value:any size:any origin:any", .custom { t, _ in binResult(t) }, "As bin, with the bins aligned to a point.",
-            "bin_at(13, 10, 11) == 11", .prepared(strict: true) { site in { a in binAt(a[0], a[1], a[2], type: site.type) } }),
+            "bin_at(13, 10, 11) == 11", .columns(price: 2) { v, c in try binAtColumns(v, c) }),
         ScalarFunction(
             "rand", "bound:integer?", .custom { t, _ in t.isEmpty ? .real : .long }, deterministic: false,
             "A random number below 1, or a random integer below a bound; a function of the seed and the row.", "rand()",

@@ -194,3 +194,30 @@ func binned(_ cells: ContiguousArray<Int64>, _ size: Int64) -> ContiguousArray<I
         count = cells.count
     }
 }
+
+/// Cells rounded down to the greatest point at or below that lies a multiple of a positive size from `fixed`; nil if that cannot be told
+/// for some valid cell, by overflow or because the result is no time.
+func binned(_ cells: ContiguousArray<Int64>, _ size: Int64, at fixed: Int64, valid: Bitmap?, isTime: Bool) -> ContiguousArray<Int64>? {
+    let n = cells.count
+    guard valid.map({ $0.count == n }) ?? true else { return nil }
+    var fits = true
+    let distances = ContiguousArray<Int64>(unsafeUninitializedCapacity: n) { out, count in
+        cells.withUnsafeBufferPointer { c in
+            for i in 0..<n {
+                let (d, overflow) = c[i].subtractingReportingOverflow(fixed)
+                out[i] = d
+                if overflow, valid?[i] ?? true { fits = false }
+            }
+        }
+        count = n
+    }
+    guard fits else { return nil }
+    var out = binned(distances, size)
+    out.withUnsafeMutableBufferPointer { o in
+        for i in 0..<o.count {
+            o[i] = o[i] &+ fixed
+            if isTime, o[i] < 0 || o[i] > KustoTime.maximum, valid?[i] ?? true { fits = false }
+        }
+    }
+    return fits ? out : nil
+}

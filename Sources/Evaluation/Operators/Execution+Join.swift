@@ -24,7 +24,7 @@ extension Execution {
         let leftKeys = work.leftKeys
         switch kind {
         case .inner, .leftouter, .rightouter, .fullouter: return try probe(work, left, build, nil, emit)
-        case .innerunique: return try probe(work, left, build, try uniqueLeft(work, left), emit)
+        case .innerunique: return try probe(work, left, build, try uniqueLeft(work, left, build), emit)
         case .leftsemi, .leftanti:
             return try read(left) { batch in
                 let groups = try build.find(
@@ -123,27 +123,39 @@ extension Execution {
         return true
     }
 
-    /// The least left row of each key, in row order.
-    private func uniqueLeft(_ work: JoinWork, _ left: JoinRows) throws -> (store: RowStore, rows: [Int]) {
-        let keys = work.leftKeys
+    /// The least left row of each key that the right side has, in the order in which they came. Held are about as many rows as the right
+    /// side has keys.
+    private func uniqueLeft(_ work: JoinWork, _ left: JoinRows, _ build: JoinTable) throws -> (store: RowStore, rows: [Int]) {
         var store = RowStore(work.leftColumns)
-        _ = try read(left) {
-            try store.append($0, limits, by: "join")
-            return true
-        }
-        let order = store.orders(positional: work.isLeftOrdered)
-        var table = GroupTable(types: work.keyTypes)
-        var best = ContiguousArray<Int>()
+        var orders = ContiguousArray<RowKey>()
+        /// The held row of each key; -1: none.
+        var best = ContiguousArray<Int>(repeating: -1, count: build.groupCount)
         var start = 0
-        for batch in store.batches {
-            var ids = ContiguousArray<UInt32>(repeating: 0, count: batch.count)
-            if !keys.isEmpty { ids = try table.intern(try keys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }) }
-            best.grow(to: keys.isEmpty ? 1 : table.count, -1)
-            for (i, g) in ids.enumerated() {
-                let known = best[Int(g)]
-                if known < 0 || order[start + i] < order[known] { best[Int(g)] = start + i }
-            }
+        _ = try read(left) { batch in
+            let groups = try build.find(
+                try work.leftKeys.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }, batch.count)
+            let order = self.orders(batch, positional: work.isLeftOrdered, start: start)
             start += batch.count
+            var chosen = ContiguousArray<Int32>()
+            for i in groups.indices where groups[i] >= 0 {
+                let g = Int(groups[i])
+                if best[g] >= 0, !(order[i] < orders[best[g]]) { continue }
+                best[g] = store.count + chosen.count
+                chosen.append(Int32(truncatingIfNeeded: i))
+                orders.append(order[i])
+            }
+            if chosen.isEmpty { return true }
+            try store.append(chosen.count == batch.count ? batch : batch.gather(chosen), limits, by: "join")
+            if store.count > 2 * build.groupCount + 4 * options.batchRows {
+                // Rows whose places others have taken are dropped.
+                let kept = best.filter { $0 >= 0 }.sorted()
+                store = try store.keeping(kept, batchRows: options.batchRows, limits, by: "join")
+                var places = [Int: Int](minimumCapacity: kept.count)
+                for (to, from) in kept.enumerated() { places[from] = to }
+                orders = ContiguousArray(kept.lazy.map { orders[$0] })
+                for g in best.indices where best[g] >= 0 { best[g] = places[best[g]] ?? -1 }
+            }
+            return true
         }
         return (store, best.filter { $0 >= 0 }.sorted())
     }

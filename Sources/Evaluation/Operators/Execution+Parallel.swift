@@ -99,6 +99,8 @@ public enum PlanOrder {
         case .mvExpand(let input, let items, _, _, _): return items.contains { readsKeys($0.expr) } || readsKeys(input)
         case .parse(let input, let parse, _): return readsKeys(parse.source) || readsKeys(input)
         case .take(let input, _): return readsKeys(input)
+        // Series are laid out by their bins; only the order of the series follows that of the rows.
+        case .custom("make-series", let inputs, _, _): return inputs.contains(where: readsKeys)
         // The first rows among equals follow the source's order when there are no keys: which they are would change.
         case .sort, .top, .serialize, .sample, .mvApply, .subquerySource, .shared, .custom: return true
         }

@@ -131,14 +131,7 @@ extension Execution {
             if store.count > most {
                 // Survivors stay in arrival order, so positions still tell which of two ties came first.
                 let kept = try sorting(store).prefix(wanted).sorted()
-                var next = RowStore(input.columns)
-                var at = 0
-                while at < kept.count {
-                    let end = min(kept.count, at + options.batchRows)
-                    try next.append(store.gather(kept[at..<end]), limits, by: name)
-                    at = end
-                }
-                store = next
+                store = try store.keeping(kept, batchRows: options.batchRows, limits, by: name)
             }
             return true
         }

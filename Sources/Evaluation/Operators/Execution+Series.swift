@@ -4,6 +4,8 @@ import KQL
 extension Execution {
     /// The most points of a series.
     private static let maximumPoints = 1_048_576
+    /// The most values of all series of one aggregate.
+    private static let maximumCells = 1 << 28
 
     /// `make-series`: lays groups of (keys, bin, values) out as arrays over a common axis; empty bins get the default.
     ///
@@ -34,41 +36,48 @@ extension Execution {
         // Rows by group of keys, groups in the order of their first row.
         var table = GroupTable(types: input.columns.prefix(keyCount).map(\.type))
         var groups = GroupRows(hasKeys: options.keys)
-        var cells: [[Int: Int]] = []
-        var start = 0
+        var ids = ContiguousArray<UInt32>()
+        ids.reserveCapacity(store.count)
         for b in batches {
-            var ids = ContiguousArray<UInt32>(repeating: 0, count: b.count)
-            if keyCount > 0 { ids = try table.intern(Array(b.columns.prefix(keyCount))) }
-            let count = keyCount > 0 ? table.count : 1
-            groups.resize(count)
-            groups.add(ids, orders(b, positional: !options.keys, start: start), b)
-            while cells.count < count { cells.append([:]) }
-            for row in 0..<b.count { if let p = axis.position(bins[start + row]) { cells[Int(ids[row])][p] = start + row } }
-            start += b.count
+            var own = ContiguousArray<UInt32>(repeating: 0, count: b.count)
+            if keyCount > 0 { own = try table.intern(Array(b.columns.prefix(keyCount))) }
+            groups.resize(keyCount > 0 ? table.count : 1)
+            groups.add(own, orders(b, positional: !options.keys, start: ids.count), b)
+            ids.append(contentsOf: own)
         }
-        if keyCount == 0, cells.isEmpty, case .string("nonempty")? = settings["kind"] {
-            groups.resize(1)
-            cells.append([:])
+        if keyCount == 0, store.count == 0, case .string("nonempty")? = settings["kind"] { groups.resize(1) }
+        let (cellCount, overflow) = groups.count.multipliedReportingOverflow(by: axis.count)
+        guard !overflow, cellCount <= Execution.maximumCells else {
+            throw EvaluationError(
+                "\(groups.count) series of \(axis.count) points have more than \(Execution.maximumCells) values together", at: plan.range)
+        }
+        /// The row of each point of each group; -1: none.
+        var rows = ContiguousArray<Int>(repeating: -1, count: cellCount)
+        for (row, bin) in bins.enumerated() {
+            if let p = axis.position(bin) { rows[Int(ids[row]) * axis.count + p] = row }
         }
 
         let sequence = groups.sequence
         var columns = keyCount > 0 ? table.columns(sequence) : []
         for v in 0..<valueCount {
             var b = ColumnBuilder(.dynamic)
-            let standard = JSONText.compact(defaults[v])
+            let standard = Array(JSONText.compact(defaults[v]).utf8)
+            var text: [UInt8] = []
             for g in sequence {
-                let found = cells[Int(g)]
-                var parts: [String] = []
-                parts.reserveCapacity(axis.count)
+                text.removeAll(keepingCapacity: true)
+                text.append(UInt8(ascii: "["))
                 for p in 0..<axis.count {
-                    if let row = found[p] {
+                    if p > 0 { text.append(UInt8(ascii: ",")) }
+                    let row = rows[Int(g) * axis.count + p]
+                    if row >= 0 {
                         let place = store.place(row)
-                        parts.append(Cells.json(batches[place.batch].columns[keyCount + 1 + v], place.row))
+                        text.append(contentsOf: Cells.json(batches[place.batch].columns[keyCount + 1 + v], place.row).utf8)
                     } else {
-                        parts.append(standard)
+                        text.append(contentsOf: standard)
                     }
                 }
-                b.append(json: "[" + parts.joined(separator: ",") + "]")
+                text.append(UInt8(ascii: "]"))
+                text.withUnsafeBytes { b.append(json: $0) }
             }
             columns.append(b.finish())
         }

@@ -70,8 +70,9 @@ struct IntTable: Sendable {
     private mutating func grow() {
         // Small tables grow faster: they are filled again most often.
         let size = slots.count * (slots.count < 1 << 16 ? 4 : 2)
-        slots = ContiguousArray(repeating: vk_word_slot(), count: size)
-        room.append(contentsOf: repeatElement(0, count: size / 2 - room.count))
+        slots = []
+        slots = LargeMemory.array([], count: size, filling: vk_word_slot(), capacity: size)
+        room = LargeMemory.array(room, count: size / 2, filling: 0, capacity: size / 2)
         slots.withUnsafeMutableBufferPointer { s in
             room.withUnsafeBufferPointer { vk_words_fill($0.baseAddress, count, s.baseAddress, size - 1) }
         }
@@ -212,7 +213,8 @@ struct ByteTable: Sendable {
 
     private mutating func grow() {
         let size = slots.count * (slots.count < 1 << 16 ? 4 : 2)
-        slots = ContiguousArray(repeating: vk_byte_slot(), count: size)
+        slots = []
+        slots = LargeMemory.array([], count: size, filling: vk_byte_slot(), capacity: size)
         slots.withUnsafeMutableBufferPointer { s in
             hashes.withUnsafeBufferPointer { vk_strings_fill($0.baseAddress, $0.count, s.baseAddress, size - 1) }
         }

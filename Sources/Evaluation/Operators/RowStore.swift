@@ -91,6 +91,18 @@ struct RowStore {
         return Batch(columns: columns, count: places.count, keys: keys, lineage: lineage)
     }
 
+    /// A store of the rows given, in that order.
+    func keeping(_ rows: [Int], batchRows: Int, _ limits: EvaluationLimits, by name: String) throws -> RowStore {
+        var next = RowStore(types: types)
+        var at = 0
+        while at < rows.count {
+            let end = min(rows.count, at + batchRows)
+            try next.append(gather(rows[at..<end]), limits, by: name)
+            at = end
+        }
+        return next
+    }
+
     /// The order of every row: its key, or its number where rows have none or their order is already meaningful.
     func orders(positional: Bool) -> ContiguousArray<RowKey> {
         var out = ContiguousArray<RowKey>()
