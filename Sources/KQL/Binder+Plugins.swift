@@ -15,7 +15,7 @@ extension BindingSession {
         "preview": "it gives two tables, which only the end of a hunt can",
         "funnel_sequence": "it gives three tables; funnel_sequence_completion gives one",
         "diffpatterns_text": "its method is not published",
-        "dcount_intersect": "sets cannot be intersected by their sketches here; use join kind=inner over distinct values",
+        "dcount_intersect": "sets cannot be intersected by their sketches exactly; use join kind=inner over distinct values",
         "schema_merge": "there are no schemas to merge; union them by name",
         "infer_storage_schema": "files are read by --data, which infers their schema",
         "infer_storage_schema_with_suggestions": "files are read by --data, which infers their schema",
