@@ -9,7 +9,7 @@ import Testing
     private static let rows = 240
     private static let groupCount = 5
 
-    private static func column(_ kind: ParameterKind, _ shift: Int) -> Column? {
+    private static func column(_ kind: ParameterKind, _ shift: Int, of name: String) -> Column? {
         let range = 0..<rows
         func builder(_ type: ScalarType, _ value: (Int) -> Value) -> Column {
             var b = ColumnBuilder(type)
@@ -20,6 +20,18 @@ import Testing
         case .numeric, .summable: return builder(.real) { .real(Double($0) * 0.1 - 1) }
         case .integer: return builder(.long) { .long(Int64($0)) }
         case .any, .string, .exactly: return builder(.string) { .string("v\($0 / 53)-\($0 % 9)") }
+        case .dynamic where name == "hll_merge":
+            return builder(.dynamic) { n in
+                var h = HyperLogLog(bits: [12, 14][n % 2])
+                h.insert(UInt64(n) &* 0x9E37_79B9_7F4A_7C15)
+                return .dynamic(h.value)
+            }
+        case .dynamic where name == "tdigest_merge":
+            return builder(.dynamic) { n in
+                var d = Digest()
+                _ = d.add(Int64(n), .long, weight: Double(n % 4 + 1))
+                return d.value
+            }
         case .dynamic: return builder(.dynamic) { .dynamic(.object([Dynamic.Member("k\($0 % 7)", .long(Int64($0)))])) }
         case .bool: return builder(.bool) { .bool($0 % 3 != 0) }
         case .datetime, .timespan: return builder(.timespan) { .timespan(Int64($0) * KustoTime.ticksPerMinute) }
@@ -32,7 +44,11 @@ import Testing
         let f = try #require(AggregateRegistry.function(name))
         var arguments: [Datum] = []
         for (i, p) in f.signature.parameters.enumerated() where !p.isOptional || p.kind == .any {
-            if let c = MergeTests.column(p.kind, i) { arguments.append(.column(c)) } else { arguments.append(.constant(.long(40))) }
+            if let c = MergeTests.column(p.kind, i, of: name) {
+                arguments.append(.column(c))
+            } else {
+                arguments.append(.constant(.long(40)))
+            }
         }
         let types = arguments.map(\.type)
         let constants = arguments.map { d -> Value? in if case .constant(let v) = d { v } else { nil } }

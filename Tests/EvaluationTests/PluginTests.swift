@@ -244,3 +244,52 @@ import Testing
     ])
     func expandedNames(_ c: QueryCase) throws { try check(c) }
 }
+
+/// Sketches as values.
+@Suite struct SketchTests {
+    @Test(arguments: [
+        QueryCase("range x from 1 to 1000 step 1 | summarize h = hll(x) | project dcount_hll(h)", ["1000"]),
+        QueryCase(
+            "range x from 1 to 100 step 1 | summarize h = hll(x) by g = x % 3 | summarize m = hll_merge(h) | project dcount_hll(m)", ["100"]
+        ),
+        QueryCase("range x from 1 to 100 step 1 | summarize h = hll_if(x % 10, x > 50) | project dcount_hll(h)", ["10"]),
+        QueryCase("datatable(x:long)[] | summarize h = hll(x) | project dcount_hll(h)", ["0"]),
+        QueryCase("print dcount_hll(dynamic([14, 'x'])), dcount_hll(dynamic(null)), dcount_hll(dynamic([99, [1]]))", ["null|null|null"]),
+        QueryCase(
+            "range x from 1 to 1000 step 1 | summarize t = tdigest(x) | project rank_tdigest(t, 685), percentrank_tdigest(t, 250)",
+            ["685|25"]),
+        QueryCase(
+            "range x from 1 to 100 step 1 | summarize t = tdigest(x) by g = x % 4 | summarize m = tdigest_merge(t) "
+                + "| project percentile_tdigest(m, 90), percentile_tdigest(m, 50, typeof(long)), percentiles_array_tdigest(m, 0, 25, 100)",
+            ["90|50|[1,25,100]"]),
+        QueryCase(
+            "datatable(x:datetime)[datetime(2024-01-01), datetime(2024-01-03)] | summarize t = tdigest(x) "
+                + "| project percentile_tdigest(t, 100, typeof(datetime)), rank_tdigest(t, datetime(2024-01-02))",
+            ["2024-01-03T00:00:00.0000000Z|1"]),
+        QueryCase(
+            "datatable(x:real, w:long)[1.5, 3, 2.5, 1, 9.5, 0] | summarize t = tdigest(x, w) | project rank_tdigest(t, 2), rank_tdigest(t, 3)",
+            ["3|4"]),
+        QueryCase("datatable(x:real)[] | summarize t = tdigest(x) | project percentile_tdigest(t, 50, typeof(real))", ["null"]),
+    ])
+    func values(_ c: QueryCase) throws { try check(c) }
+
+    /// Beyond what is held exactly: the same value whatever the parts, with the error that the accuracy promises.
+    @Test func large() throws {
+        let all = try QueryRunner().rows("range x from 1 to 20000 step 1 | summarize h = hll(x) | project h, dcount_hll(h)")
+        let parts = try QueryRunner().rows(
+            "range x from 1 to 20000 step 1 | summarize h = hll(x) by x % 7 | summarize h = hll_merge(h) | project h, dcount_hll(h)")
+        #expect(all == parts)
+        let count = try #require(all.first?.split(separator: "|").last.flatMap { Int($0) })
+        #expect(abs(count - 20000) < 20000 * 3 / 100)
+        // The lower accuracy is left, and the sketch is that of the union at it.
+        let folded = try QueryRunner().rows(
+            "let a = range x from 1 to 20000 step 1; union (a | summarize h = hll(x, 4)), (a | summarize h = hll(x, 0)) "
+                + "| summarize h = hll_merge(h) | project dcount_hll(h), same = tostring(h) == tostring(toscalar(a | summarize hll(x, 0)))")
+        #expect(folded.first?.hasSuffix("|true") ?? false, "\(folded)")
+        let p = try QueryRunner().rows(
+            "range x from 1 to 20000 step 1 | summarize t = tdigest(x) | project percentile_tdigest(t, 50, typeof(long)), "
+                + "percentile_tdigest(t, 100, typeof(long)), percentile_tdigest(t, 0, typeof(long))")
+        let cells = try #require(p.first).split(separator: "|").compactMap { Int($0) }
+        #expect(cells.count == 3 && abs(cells[0] - 10000) < 100 && cells[1] == 20000 && cells[2] == 1, "\(p)")
+    }
+}

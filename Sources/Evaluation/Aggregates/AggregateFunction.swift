@@ -63,13 +63,7 @@ public enum AggregateRegistry {
     /// Why an aggregate of Kusto cannot be executed; nil if it can, or if there is none of that name.
     public static func refusal(_ name: String) -> String? { refusals[name] }
 
-    private static let refusals: [String: String] = {
-        let sketches = "stored sketches are not supported; aggregate the rows with dcount or percentile instead"
-        return [
-            "hll": sketches, "hll_if": sketches, "hll_merge": sketches, "tdigest": sketches, "tdigest_merge": sketches,
-            "merge_tdigest": sketches, "buildschema": "schema inference over dynamic values is not supported",
-        ]
-    }()
+    private static let refusals = ["buildschema": "schema inference over dynamic values is not supported"]
 
     /// Makes the state of a bound aggregate.
     static func accumulator(

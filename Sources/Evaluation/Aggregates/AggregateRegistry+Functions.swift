@@ -28,7 +28,7 @@ private let meanType = ResultRule.custom { types, _ in
 }
 
 extension AggregateRegistry {
-    static let all: [AggregateFunction] = counting + sums + extremes + collections + percentiles + moments
+    static let all: [AggregateFunction] = counting + sums + extremes + collections + percentiles + moments + sketches
 
     private static let counting: [AggregateFunction] = {
         let counted = parameter("expr", .any, optional: true)

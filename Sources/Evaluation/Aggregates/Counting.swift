@@ -134,6 +134,46 @@ struct DistinctSketch: Sendable {
     }
 }
 
+/// A sketch as a value (`hll`).
+extension DistinctSketch {
+    /// The hashes; nil where registers stand for them.
+    var hashes: [UInt64]? {
+        switch state {
+        case .few(let a): Array(a)
+        case .exact(let s): Array(s)
+        case .registers: nil
+        }
+    }
+
+    var registers: [UInt8]? { if case .registers(let r) = state { Array(r) } else { nil } }
+
+    /// From registers; nil if they are not those of so many bits.
+    init?(registers: [UInt8], bits: Int) {
+        guard registers.count == 1 << bits, registers.allSatisfy({ Int($0) <= 65 - bits }) else { return nil }
+        state = .registers(ContiguousArray(registers))
+    }
+
+    /// Registers instead of more than `most` hashes.
+    mutating func limit(to most: Int, bits: Int) {
+        guard case .exact(let s) = state, s.count > most else { return }
+        state = .registers(DistinctSketch.registers(of: s, bits: bits))
+    }
+
+    /// The registers that the same set has with fewer bits.
+    mutating func fold(from bits: Int, to fewer: Int) {
+        guard case .registers(let r) = state, fewer < bits else { return }
+        let dropped = bits - fewer
+        var out = ContiguousArray<UInt8>(repeating: 0, count: 1 << fewer)
+        for (i, rank) in r.enumerated() where rank > 0 {
+            // The bits dropped from the index now stand before the others, so they decide the rank unless all are zero.
+            let tail = UInt64(i & ((1 << dropped) - 1))
+            let known = tail == 0 ? dropped + Int(rank) : tail.leadingZeroBitCount - (64 - dropped) + 1
+            out[i >> dropped] = max(out[i >> dropped], UInt8(clamping: known))
+        }
+        state = .registers(out)
+    }
+}
+
 /// `dcount`: distinct values that are not null; exact up to ``DistinctSketch/exactLimit`` a group.
 final class DistinctCountAccumulator: Accumulator {
     private var sketches = ContiguousArray<DistinctSketch>()

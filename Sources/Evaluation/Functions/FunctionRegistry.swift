@@ -107,7 +107,7 @@ public struct FunctionRegistry: FunctionCatalog {
             Functions.dates, Functions.dateParts, Functions.arrays, Functions.sets, Functions.bags, Functions.network, Functions.hashing,
             Functions.units, Functions.rows, Functions.seriesElements, Functions.seriesProducts, Functions.seriesFilters,
             Functions.seriesFits, Functions.seriesPatterns, Functions.geoPoints, Functions.geoShapes, Functions.geoCells,
-            Functions.geoHexagons, Functions.compression,
+            Functions.geoHexagons, Functions.compression, Functions.sketches,
         ].flatMap { $0 }
         var table: [String: ScalarFunction] = [:]
         for f in all {

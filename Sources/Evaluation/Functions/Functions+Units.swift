@@ -116,9 +116,6 @@ extension Functions {
             "current_principal": "there is no signed-in principal", "current_principal_details": "there is no signed-in principal",
             "current_principal_is_member_of": "there is no signed-in principal", "current_database": "there is no database",
             "current_cluster_endpoint": "there is no cluster",
-            "hll_merge": "sketches are not supported as values", "dcount_hll": "sketches are not supported as values",
-            "percentile_tdigest": "sketches are not supported as values", "percentrank_tdigest": "sketches are not supported as values",
-            "rank_tdigest": "sketches are not supported as values", "merge_tdigest": "sketches are not supported as values",
             "toscalar": "it is part of the language, not a function", "todatetimefmt": "it is no function of Kusto",
             "stored_query_result": "there are no stored results",
         ]
