@@ -107,6 +107,7 @@ private struct ScanMachine {
         hasMatch = settings["matchID"] == .bool(true)
         let declared = Int(settings["declared"]?.integer ?? 0)
         guard declared >= 0, declared <= arguments.count else { throw broken() }
+        let places = declared + input.columns.count
         initial = try arguments.suffix(declared).map { try execution.constant($0, of: plan) }
         let types = input.columns.map(\.type) + initial.map(\.type)
         let ids = numbers(.array(try list("slotIDs")))
@@ -125,7 +126,7 @@ private struct ScanMachine {
         for (k, positions) in try list("assigned").enumerated() {
             let positions = numbers(positions)
             guard at + positions.count < arguments.count - declared, outputs.indices.contains(k), case .string(let output) = outputs[k],
-                positions.allSatisfy({ (0..<(declared + width)).contains($0) })
+                positions.allSatisfy({ (0..<places).contains($0) })
             else { throw broken() }
             let condition = try execution.compiled(arguments[at], of: plan, over: columns)
             var assignments: [(at: Int, value: CompiledExpression)] = []
