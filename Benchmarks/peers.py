@@ -256,8 +256,10 @@ def write_literals(path, count):
 
 
 def expected_lines(truth, count):
-    """Lines that hold the telling word of some rule."""
-    return sum(truth["planted"].get(rule.id, 0) * rule.records for rule in map(rulebook.Rule, range(count)))
+    """Lines that hold the telling word of some rule; the bursts' applications are called by such words as well."""
+    planted = truth["planted"]
+    bursts = (planted.get(rulebook.Threshold(i).id, 0) * rulebook.BURST_USERS for i in range(min(count, rulebook.STATEFUL_PLANTED)))
+    return sum(planted.get(rule.id, 0) * rule.records for rule in map(rulebook.Rule, range(count))) + sum(bursts)
 
 
 if __name__ == "__main__":
