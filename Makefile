@@ -5,6 +5,7 @@ SWIFT ?= swift
 # Debian's own, because its modules come from Debian packages.
 PYTHON ?= /usr/bin/python3
 BUILD_FLAGS ?= --static-swift-stdlib
+FUZZ_SECONDS ?= 600
 VEDETTE := .build/release/vedette
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -28,7 +29,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: docs help run build test unit python rules packages test-packages install format lint bench bench-quick bench-counts clean
+.PHONY: docs help run build test unit python rules packages test-packages fuzz fuzz-quick install format lint bench bench-quick bench-counts clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -51,6 +52,13 @@ rules:  ## the rule pack's own tests, with the release binary
 
 python:  ## end-to-end tests, with the release binary
 	VEDETTE=$(CURDIR)/$(VEDETTE) $(PYTHON) -B -m unittest discover -s Tests/Python
+
+fuzz: packages  ## libFuzzer over every reader of outside data, FUZZ_SECONDS (600) each
+	for target in $$(Tools/fuzz.sh list); do Tools/fuzz.sh $$target $(FUZZ_SECONDS) || exit 1; done
+
+fuzz-quick: packages  ## the same inputs, and mutations of them for some seconds each, in the debug build
+	$(SWIFT) build --build-tests
+	VEDETTE_FUZZ_SECONDS=6 $(SWIFT) test --skip-build --filter FuzzTests
 
 packages:
 	$(call install,$(BUILD_PACKAGES))

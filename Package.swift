@@ -103,7 +103,8 @@ let package = Package(
         roomTests(
             "Service",
             ["CKernels", "Columnar", "KQL", "Evaluation", "Matcher", "Detection", "Ingest", "Rules", "Sinks", "Storage", "Tables", logging]),
-        roomTests("Pipeline", ["Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules", "Detection"]),
+        roomTests(
+            "Pipeline", ["ReferenceEvaluator", "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules", "Detection"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -81,7 +81,8 @@ extern "C" vk_re2 *vk_re2_new(const uint8_t *pattern, size_t len, uint32_t flags
             set_error(error, error_cap, made->re->error());
             return nullptr;
         }
-        made->literal = required_literal(text, options);
+        // RE2 looks for literals in time that grows with the square of a long repeat (`x{1000}` many times over takes seconds).
+        if (made->re->ProgramSize() <= 4000) made->literal = required_literal(text, options);
         return made.release();
     } catch (...) {
         set_error(error, error_cap, "out of memory");

@@ -220,7 +220,12 @@ private func emptiness(_ datum: Datum, rows: Int, wanted: Bool) -> Datum {
             var table = Bitmap(repeating: true, count: s.values.count)
             // JSON text may have blanks around it.
             for i in 0..<s.values.count where s.values.length(i) >= 2 {
-                if s.values.withBytes(i, { $0.lazy.filter { $0 > 0x20 }.elementsEqual([0x22, 0x22]) }) { table[i] = false }
+                let isEmptyText = s.values.withBytes(i) { bytes in
+                    guard let first = bytes.firstIndex(where: { $0 > 0x20 }), bytes[first] == 0x22 else { return false }
+                    let rest = bytes[(first + 1)...]
+                    return rest.first == 0x22 && rest.dropFirst().allSatisfy { $0 <= 0x20 }
+                }
+                if isEmptyText { table[i] = false }
             }
             present.formAnd(s.codes.map { spreadBits(table, codes: $0) } ?? table)
         }
