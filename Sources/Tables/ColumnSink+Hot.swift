@@ -268,12 +268,15 @@ struct ColumnSink {
     }
 
     private func text(_ n: Int) -> StringColumn {
-        var strings = ByteStrings()
-        strings.reserve(strings: values, bytes: byteCount)
-        for i in 0..<values {
-            let start = Int(offsets[i])
-            strings.append(UnsafeRawBufferPointer(start: bytes + start, count: Int(offsets[i + 1]) - start))
+        let ends = ContiguousArray<UInt32>(unsafeUninitializedCapacity: values + 1) { buffer, count in
+            buffer.baseAddress?.update(from: offsets, count: values + 1)
+            count = values + 1
         }
+        let text = ContiguousArray<UInt8>(unsafeUninitializedCapacity: byteCount) { buffer, count in
+            if byteCount > 0 { buffer.baseAddress?.update(from: bytes, count: byteCount) }
+            count = byteCount
+        }
+        let strings = ByteStrings(offsets: ends, bytes: text)
         return values == n ? StringColumn(strings) : StringColumn(codes: copy(UInt32.self, n), values: strings)
     }
 

@@ -50,14 +50,18 @@ public final class NormalizerSession {
         guard let start = chunk.baseAddress else { return }
         self.chunk = start
         let bytes = start.assumingMemoryBound(to: UInt8.self)
-        recordTimes.reserveCapacity(recordTimes.count + records.count)
+        // Held by this call, so that an append is no access to a class.
+        var times = ContiguousArray<Int64>()
+        swap(&times, &recordTimes)
+        defer { swap(&times, &recordTimes) }
+        times.reserveCapacity(times.count + records.count)
         var index = 0
         for slice in records {
             defer { index &+= 1 }
             guard slice.offset >= 0, slice.length >= 0, slice.offset <= chunk.count, slice.length <= chunk.count - slice.offset,
                 slice.offset < Int(UInt32.max)
             else {
-                fail(index, RecordProblem(reason: "record outside of its chunk"), deadLetter)
+                fail(index, RecordProblem(reason: "record outside of its chunk"), &times, deadLetter)
                 continue
             }
             let capacity = chunk.count - slice.offset + Int(VK_JSON_PADDING)
@@ -67,12 +71,14 @@ public final class NormalizerSession {
             let status = state.pointee.add(
                 bytes + slice.offset, slice.length, capacity: capacity, structure: structure,
                 offset: UInt32(truncatingIfNeeded: slice.offset), &stream)
-            if status == VK_JSON_OK { recordTimes.append(state.pointee.time) } else { fail(index, RecordProblem(status), deadLetter) }
+            if status == VK_JSON_OK { times.append(state.pointee.time) } else { fail(index, RecordProblem(status), &times, deadLetter) }
         }
     }
 
-    private func fail(_ index: Int, _ problem: RecordProblem, _ deadLetter: (Int, RecordProblem) -> Void) {
-        recordTimes.append(.min)
+    private func fail(
+        _ index: Int, _ problem: RecordProblem, _ times: inout ContiguousArray<Int64>, _ deadLetter: (Int, RecordProblem) -> Void
+    ) {
+        times.append(.min)
         deadLetters += 1
         deadLetter(index, problem)
     }

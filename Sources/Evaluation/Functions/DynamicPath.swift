@@ -1,5 +1,6 @@
 import CKernels
 import Columnar
+import Glibc
 
 // Hot file: reads JSON text through borrowed buffers.
 // Invariant: a buffer is used only inside the call that lends it, and every index is checked against its count.
@@ -157,7 +158,13 @@ struct JSONCursor {
 
     private func keyMatches(_ range: Range<Int>, _ key: String) -> Bool {
         let raw = UnsafeRawBufferPointer(rebasing: bytes[range])
-        if raw.count == key.utf8.count, raw.elementsEqual(key.utf8) { return true }
+        if raw.count == key.utf8.count {
+            let same = key.utf8.withContiguousStorageIfAvailable { k in
+                guard let a = raw.baseAddress, let b = k.baseAddress else { return true }
+                return memcmp(a, b, k.count) == 0
+            }
+            if same ?? raw.elementsEqual(key.utf8) { return true }
+        }
         guard raw.contains(0x5C) else { return false }
         let quoted = UnsafeRawBufferPointer(rebasing: bytes[(range.lowerBound - 1)..<(range.upperBound + 1)])
         if case .string(let s)? = JSONText.parse(quoted) { return s.utf8.elementsEqual(key.utf8) }
