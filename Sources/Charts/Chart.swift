@@ -98,6 +98,12 @@ public struct Chart: Sendable {
         public let to: Double
     }
 
+    /// The category at a position; empty if there is none.
+    func label(_ x: Double) -> String {
+        let i = SVGChart.index(x)
+        return categories.indices.contains(i) ? categories[i] : ""
+    }
+
     /// The stacked parts at each x, negative values below zero.
     public var stacks: [(x: Double, parts: [Part])] {
         var byX: [Double: [(Int, Double)]] = [:]

@@ -51,6 +51,7 @@ private struct ChartBuilder {
         var order: [String] = []
         var points: [String: [Chart.Point]] = [:]
         var places: [String: Int] = [:]
+        var undrawn = 0
         func place(_ v: Value) -> Double {
             if chart.axis != .categories { return number(v) ?? .nan }
             let label = text(v)
@@ -69,16 +70,25 @@ private struct ChartBuilder {
                 }
                 let flags = anomalies(row, y, ys)
                 for (i, (at, value)) in pairs(row[x], row[y]).enumerated() {
-                    guard let n = number(value), n.isFinite, !spec.isLogarithmic || n > 0 else { continue }
+                    // A null is a gap; what is a number and cannot be drawn is counted.
+                    guard let n = number(value) else { continue }
                     let p = place(at)
-                    guard p.isFinite else { continue }
+                    guard n.isFinite, p.isFinite, !spec.isLogarithmic || n > 0 else {
+                        undrawn += 1
+                        continue
+                    }
                     points[name]?.append(Chart.Point(x: p, y: n, isAnomaly: flags.indices.contains(i) && flags[i]))
                 }
             }
         }
         chart.series = order.map { name in
             let all = (points[name] ?? []).enumerated().sorted { ($0.element.x, $0.offset) < ($1.element.x, $1.offset) }.map(\.element)
-            return Chart.Series(name: name, points: spec.accumulates ? accumulated(all) : all)
+            let single = form == .bar || form == .column ? summed(all) : all
+            return Chart.Series(name: name, points: spec.accumulates ? accumulated(single) : single)
+        }
+        if undrawn > 0 {
+            chart.notes.append(
+                "\(undrawn) value\(undrawn == 1 ? "" : "s") without a place \(spec.isLogarithmic ? "on the logarithmic scale " : "")\(undrawn == 1 ? "is" : "are") not drawn")
         }
         limit(&chart)
         guard chart.series.contains(where: { !$0.points.isEmpty }) else { throw ChartProblem("there is no number to draw") }
@@ -91,6 +101,20 @@ private struct ChartBuilder {
         case "stacked100": .percent
         default: spec.kind == "stackedareachart" ? .stacked : .none
         }
+    }
+
+    /// One bar a category: rows of one category are added up, as stacks and slices do.
+    private func summed(_ points: [Chart.Point]) -> [Chart.Point] {
+        var out: [Chart.Point] = []
+        for p in points {
+            if let last = out.last, last.x == p.x {
+                out[out.count - 1].y += p.y
+                out[out.count - 1].isAnomaly = last.isAnomaly || p.isAnomaly
+            } else {
+                out.append(p)
+            }
+        }
+        return out
     }
 
     private func accumulated(_ points: [Chart.Point]) -> [Chart.Point] {
@@ -119,7 +143,7 @@ private struct ChartBuilder {
     /// One series, a slice a category, the largest first; the smallest are put together.
     private func slices(_ chart: inout Chart) {
         var sums = [Double](repeating: 0, count: chart.categories.count)
-        for s in chart.series { for p in s.points where Int(p.x) < sums.count && p.y > 0 { sums[Int(p.x)] += p.y } }
+        for s in chart.series { for p in s.points where p.x >= 0 && Int(p.x) < sums.count && p.y > 0 { sums[Int(p.x)] += p.y } }
         var order = sums.indices.filter { sums[$0] > 0 }.sorted { (sums[$1], $0) < (sums[$0], $1) }
         var labels = order.map { chart.categories[$0] }
         var values = order.map { sums[$0] }

@@ -51,6 +51,9 @@ public struct SVGChart {
 
     func n(_ v: Double) -> String { v.isFinite ? ChartScale.fixed(v, 2) : "0" }
 
+    /// A position among categories; one that is none is out of their range.
+    static func index(_ x: Double) -> Int { x >= 0 && x < 1e6 ? Int(x) : -1 }
+
     static func escaped(_ s: String) -> String {
         var out = ""
         for u in s.unicodeScalars {
@@ -61,7 +64,7 @@ public struct SVGChart {
             case "\"": out += "&quot;"
             default:
                 // What XML does not allow.
-                if u.value < 0x20, u != "\t", u != "\n" { out += "\u{FFFD}" } else { out.unicodeScalars.append(u) }
+                if (u.value < 0x20 && u != "\t" && u != "\n") || u.value == 0xFFFE || u.value == 0xFFFF { out += "\u{FFFD}" } else { out.unicodeScalars.append(u) }
             }
         }
         return out
@@ -216,7 +219,7 @@ public struct SVGChart {
                     let (a, b) = (y(p.from), y(p.to))
                     out += rect(
                         f.left + each * s.x + each * 0.12, min(a, b), each * 0.76, abs(a - b), p.series,
-                        "\(chart.categories[Int(s.x)]), \(chart.series[p.series].name): \(ChartScale.label(p.to - p.from))")
+                        "\(chart.label(s.x)), \(chart.series[p.series].name): \(ChartScale.label(p.to - p.from))")
                 }
             }
             return out
@@ -232,11 +235,11 @@ public struct SVGChart {
                 for (p, place) in zip(s.points, at) { out += dot(place.0, place.1, 3, color(i), "\(s.name): \(ChartScale.label(p.y))") }
                 continue
             }
-            for p in s.points where chart.categories.indices.contains(Int(p.x)) {
+            for p in s.points where chart.categories.indices.contains(SVGChart.index(p.x)) {
                 let (a, b) = (y(max(0, chart.yRange.lowerBound)), y(p.y))
                 out += rect(
                     f.left + each * p.x + each * 0.1 + part * Double(i), min(a, b), max(0.5, part - 1), abs(a - b), i,
-                    "\(chart.categories[Int(p.x)]), \(s.name): \(ChartScale.label(p.y))")
+                    "\(chart.categories[SVGChart.index(p.x)]), \(s.name): \(ChartScale.label(p.y))")
             }
         }
         return out
@@ -265,17 +268,17 @@ public struct SVGChart {
                     let (a, b) = (x(min(p.from, p.to)), x(max(p.from, p.to)))
                     out += rect(
                         a, f.top + each * s.x + each * 0.12, b - a, each * 0.76, p.series,
-                        "\(chart.categories[Int(s.x)]), \(chart.series[p.series].name): \(ChartScale.label(p.to - p.from))")
+                        "\(chart.label(s.x)), \(chart.series[p.series].name): \(ChartScale.label(p.to - p.from))")
                 }
             }
         } else {
             let part = each * 0.8 / Double(max(1, chart.series.count))
             for (i, s) in chart.series.enumerated() {
-                for p in s.points where chart.categories.indices.contains(Int(p.x)) {
+                for p in s.points where chart.categories.indices.contains(SVGChart.index(p.x)) {
                     let (a, b) = (x(max(0, range.lowerBound)), x(p.y))
                     out += rect(
                         min(a, b), f.top + each * p.x + each * 0.1 + part * Double(i), abs(a - b), max(0.5, part - 1), i,
-                        "\(chart.categories[Int(p.x)]), \(s.name): \(ChartScale.label(p.y))")
+                        "\(chart.categories[SVGChart.index(p.x)]), \(s.name): \(ChartScale.label(p.y))")
                 }
             }
         }

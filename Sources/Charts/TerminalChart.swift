@@ -38,10 +38,13 @@ public struct TerminalChart {
         return lines.joined(separator: "\n")
     }
 
+    /// A double as a number of characters: anything else than a sensible number is at the edge.
+    private func whole(_ v: Double) -> Int { v.isNaN ? 0 : Int(min(1e6, max(-1e6, v))) }
+
     // MARK: Text
 
     func cut(_ s: String, _ n: Int) -> String {
-        let clean = String(String.UnicodeScalarView(s.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
+        let clean = String(String.UnicodeScalarView(s.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? " " : $0 }))
         return clean.count > n ? String(clean.prefix(max(0, n - 1))) + "…" : clean
     }
     func right(_ s: String, _ n: Int) -> String { String(repeating: " ", count: max(0, n - s.count)) + s }
@@ -54,10 +57,10 @@ public struct TerminalChart {
 
     /// A bar of `cells` characters, in eighths.
     private func bar(_ cells: Double) -> String {
-        let eighths = Int((max(0, cells) * 8).rounded())
-        let whole = String(repeating: "█", count: eighths / 8)
+        let eighths = whole((max(0, cells) * 8).rounded())
+        let full = String(repeating: "█", count: eighths / 8)
         // What is there shows, however small.
-        return eighths == 0 && cells > 0 ? "▏" : whole + TerminalChart.leftEighths[eighths % 8]
+        return eighths == 0 && cells > 0 ? "▏" : full + TerminalChart.leftEighths[eighths % 8]
     }
 
     // MARK: Forms
@@ -93,13 +96,13 @@ public struct TerminalChart {
         }
         var lines: [String] = legend(chart)
         if chart.stacking != .none {
-            let stacks = Dictionary(chart.stacks.map { (Int($0.x), $0.parts) }) { a, _ in a }
+            let stacks = Dictionary(chart.stacks.map { (whole($0.x), $0.parts) }) { a, _ in a }
             for i in names.indices {
                 var text = ""
                 var drawn = 0
                 var total = 0.0
                 for p in stacks[i] ?? [] {
-                    let end = Int(length(max(abs(p.from), abs(p.to))).rounded())
+                    let end = whole(length(max(abs(p.from), abs(p.to))).rounded())
                     text += paint(String(repeating: fill(p.series), count: max(0, end - drawn)), p.series)
                     drawn = max(drawn, end)
                     total += p.to - p.from
@@ -111,7 +114,7 @@ public struct TerminalChart {
         for i in names.indices {
             var isFirst = true
             for (s, series) in chart.series.enumerated() {
-                for p in series.points where Int(p.x) == i {
+                for p in series.points where whole(p.x) == i {
                     let label = isFirst ? left(names[i], nameWidth) : String(repeating: " ", count: nameWidth)
                     lines.append("\(label) \(p.y < 0 ? "-" : "")\(paint(bar(length(p.y)), s)) \(ChartScale.figure(p.y))")
                     isFirst = false
@@ -154,14 +157,14 @@ public struct TerminalChart {
         let cell = min(each, 16)
         let thickness = max(1, min(8, (cell - 1) / sub))
         var cells = Array(repeating: [String](), count: height)
-        let stacks = Dictionary(chart.stacks.map { (Int($0.x), $0.parts) }) { a, _ in a }
+        let stacks = Dictionary(chart.stacks.map { (whole($0.x), $0.parts) }) { a, _ in a }
         for i in chart.categories.indices {
             for row in 0..<height {
                 let low = Double(height - 1 - row)
                 var text = ""
                 if chart.stacking == .none {
                     for (s, series) in chart.series.enumerated() {
-                        let v = series.points.first { Int($0.x) == i }?.y
+                        let v = series.points.first { whole($0.x) == i }?.y
                         let part = v.map { chart.share($0, range) * Double(height) - low } ?? 0
                         text += paint(String(repeating: TerminalChart.eighths[eighth(part)], count: thickness), s)
                     }
@@ -182,14 +185,14 @@ public struct TerminalChart {
         return lines
     }
 
-    private func eighth(_ part: Double) -> Int { part >= 1 ? 8 : part <= 0 ? 0 : max(0, min(8, Int((part * 8).rounded()))) }
+    private func eighth(_ part: Double) -> Int { part >= 1 ? 8 : part <= 0 ? 0 : max(0, min(8, whole((part * 8).rounded()))) }
 
     /// The left margin of a line: the mark that falls into it, and the axis.
     private func axis(
         _ row: Int, _ rows: Int, _ marks: [ChartScale.Mark], _ chart: Chart, _ range: ClosedRange<Double>, _ margin: Int
     ) -> String {
         let mark = marks.first { m in
-            min(rows - 1, max(0, rows - 1 - Int((chart.share(m.value, range) * Double(rows) - 0.001).rounded(.down)))) == row
+            min(rows - 1, max(0, rows - 1 - whole((chart.share(m.value, range) * Double(rows) - 0.001).rounded(.down)))) == row
         }
         return right(mark?.label ?? "", margin - 2) + " " + (mark == nil ? "│" : "┤")
     }
@@ -240,9 +243,9 @@ public struct TerminalChart {
         // The last point has room too.
         let scale = Double(room) / (span + step)
         for p in series.points {
-            let first = Int((p.x - xs.lowerBound) * scale)
-            let last = max(first, Int((p.x - xs.lowerBound + gap) * scale) - 1)
-            for c in max(0, first)...max(0, last) where c < room {
+            let first = whole((p.x - xs.lowerBound) * scale)
+            let last = max(first, whole((p.x - xs.lowerBound + gap) * scale) - 1)
+            for c in max(0, min(first, room))...max(0, min(last, room)) where c < room {
                 if let known = out[c], known.value >= p.y {
                     out[c]?.isAnomaly = known.isAnomaly || p.isAnomaly
                 } else {
@@ -261,7 +264,7 @@ public struct TerminalChart {
         var text = Array(repeating: Character(" "), count: room)
         var free = 0
         for m in marks {
-            let at = Int((m.value - xs.lowerBound) / (xs.upperBound - xs.lowerBound + step) * Double(step > 0 ? room : room - 1))
+            let at = whole((m.value - xs.lowerBound) / (xs.upperBound - xs.lowerBound + step) * Double(step > 0 ? room : room - 1))
             guard at >= free, at >= 0, at < room else { continue }
             line[at] = "┬"
             let label = Array(m.label)
@@ -282,8 +285,8 @@ public struct TerminalChart {
         var grid: [[(count: Int, series: Int)]] = Array(repeating: Array(repeating: (0, 0), count: room), count: height)
         for (s, series) in chart.series.enumerated() {
             for p in series.points {
-                let column = Int((p.x - xs.lowerBound) / (xs.upperBound - xs.lowerBound) * Double(room - 1))
-                let row = height - 1 - Int(chart.share(p.y, range) * Double(height - 1))
+                let column = whole((p.x - xs.lowerBound) / (xs.upperBound - xs.lowerBound) * Double(room - 1))
+                let row = height - 1 - whole(chart.share(p.y, range) * Double(height - 1))
                 guard grid.indices.contains(row), grid[row].indices.contains(column) else { continue }
                 grid[row][column] = (grid[row][column].count + 1, s)
             }

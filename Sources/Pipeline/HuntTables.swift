@@ -10,9 +10,12 @@ public struct HuntInput: Sendable, Hashable {
     public let file: InputFile
     /// The table that the user named for this file.
     public let table: String?
-    public init(file: InputFile, table: String?) {
+    /// Its records are rows of that table, whatever they look like.
+    public let isTableCertain: Bool
+    public init(file: InputFile, table: String?, isTableCertain: Bool = false) {
         self.file = file
         self.table = table
+        self.isTableCertain = isTableCertain
     }
 }
 
@@ -203,7 +206,7 @@ public final class HuntTables: TableProvider {
         }
         let session = plan.normalizer.makeSession()
         let chunk = Chunk()
-        var stream = plan.normalizer.stream(path: path, table: input.table)
+        var stream = plan.normalizer.stream(path: path, table: input.table, isTableCertain: input.isTableCertain)
         var goesOn = true
         var isWhole = true
         while goesOn {
@@ -296,7 +299,7 @@ public final class HuntTables: TableProvider {
         for input in inputs where budget > 0 && input.file.path != "-" {
             guard let file = try? FileInput(path: input.file.path) else { continue }
             let reader = RecordReader(file, limits: limits)
-            let stream = normalizer.stream(path: input.file.path, table: input.table)
+            let stream = normalizer.stream(path: input.file.path, table: input.table, isTableCertain: input.isTableCertain)
             while budget > 0, (try? reader.next(into: chunk, final: true)) == .chunk {
                 var custom = false
                 for r in chunk.records.prefix(budget) {

@@ -92,6 +92,8 @@ public struct StreamState: Sendable {
     /// Shape of the last record: tried first on the next. A hint only; any value is safe.
     var shape: Int32 = 0
     var forcedTable: Int32 = -1
+    /// Whatever a record looks like, it is a row of the configured table.
+    var isTableCertain = false
     var forcedShape: Int32 = -1
     var customShape: Int32 = 0
     var customCounted: Int32 = -1
@@ -147,7 +149,7 @@ public final class Normalizer: Sendable {
 
     /// The state of a new stream. `path` gives the custom table's name; `table` is the table that the user named for this stream: records
     /// of a native form which fills it are mapped, all others are taken as its rows.
-    public func stream(path: String?, table: String? = nil) -> StreamState {
+    public func stream(path: String?, table: String? = nil, isTableCertain: Bool = false) -> StreamState {
         var state = StreamState(configuredTable: table, customTable: Self.customTable(path: path ?? "stdin"))
         state.customShape = plan.view.ids.row
         if let i = plan.countedNames.firstIndex(of: state.customTable) {
@@ -158,6 +160,7 @@ public final class Normalizer: Sendable {
             let i = plan.countedNames.firstIndex(of: table).map(Int32.init)
             state.forcedTable = i ?? -2
             state.forcedShape = i.map { plan.rowShape($0) } ?? plan.view.ids.row
+            state.isTableCertain = isTableCertain
         }
         return state
     }

@@ -7,6 +7,7 @@ extension RecordState {
     /// The shape of the record in `cells`; sets `kind` and `counted`.
     @inline(__always)
     mutating func recognize(_ stream: StreamState) -> Int32 {
+        if stream.isTableCertain { return row(max(stream.forcedTable, -1), stream.forcedShape) }
         if isString(.type) {
             let name = text(cell(.type))
             let table = view.types.find(name)

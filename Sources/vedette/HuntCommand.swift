@@ -64,6 +64,7 @@ struct Hunt: ParsableCommand {
         if let saveTable, !SavedTables.isName(saveTable) {
             throw ValidationError("--save-table takes letters, digits and underscores, a letter first, not `\(saveTable)`")
         }
+        if explain, saveTable != nil { throw ValidationError("--explain shows no rows: --save-table would have none to save") }
         if format == .png, output == nil, Terminal.isOutputTerminal {
             throw ValidationError("a PNG does not go to a terminal: add --output FILE")
         }

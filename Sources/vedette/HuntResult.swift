@@ -27,6 +27,8 @@ final class HuntResult {
     private var saved: TableWriter?
     /// What is to be said with the result.
     var notes: [String] = []
+    /// Reading was stopped: files say so by their names, and no table is saved.
+    var isPartial = false
 
     init(_ session: HuntSession, _ bound: BoundQuery, _ plan: Plan, query: String) throws {
         self.session = session
@@ -77,8 +79,11 @@ final class HuntResult {
     func finish() throws {
         if session.explain { return }
         if keeps { try draw() } else { for p in printers[current...] { try p.finish() } }
-        try file?.finish()
-        if let saved {
+        try file?.finish(suffix: isPartial ? ".partial" : "")
+        if isPartial {
+            if let output = session.output { Terminal.err("vedette: what is known so far is in \(output).partial") }
+            if saved != nil { Terminal.err("vedette: \(session.saveTable ?? "") is not saved: the result is partial") }
+        } else if let saved {
             try saved.finish()
             Terminal.err(
                 "vedette: \(Figures.count(saved.rows, "row")) saved; read with: vedette hunt '\(session.saveTable ?? "") | ...' --tables \(session.tablesFolder)")

@@ -96,6 +96,7 @@ final class HuntSession {
                 return try result.add(batch, of: i)
             }
             bar.finish()
+            result.isPartial = tables.figures.isPartial
             if tables.figures.isPartial { result.notes.append("partial: reading was stopped after \(Figures.count(tables.figures.files, "file"))") }
             try result.finish()
             if explain { try show(profile, tables, text, Double(WallClock.monotonic - began) / 1e7) }

@@ -76,9 +76,12 @@ final class Prompt {
     }
 
     private func remember(_ text: String) {
-        let one = text.split(separator: "\n").joined(separator: " ")
-        vk_line_remember(one)
-        history.add(one)
+        // A comment would swallow what is joined behind it.
+        let lines = text.split(separator: "\n").map(String.init)
+        for line in text.contains("//") ? lines : [lines.joined(separator: " ")] {
+            vk_line_remember(line)
+            history.add(line)
+        }
     }
 
     /// True: quit.

@@ -19,7 +19,7 @@ enum SavedTables {
             do { text = try TextFile.read(stem + ".schema.json", limit: 1 << 20) } catch { throw fail("\(error)", ExitStatus.io) }
             guard let schema = parse(text) else { throw fail("\(stem).schema.json: not the schema of a saved table", ExitStatus.io) }
             schemas.append(schema)
-            inputs.append(HuntInput(file: f, table: schema.name))
+            inputs.append(HuntInput(file: f, table: schema.name, isTableCertain: true))
         }
         return schemas
     }
@@ -136,8 +136,9 @@ final class OutputFile {
         }
     }
 
-    func finish() throws {
-        guard close(descriptor) == 0, rename(temporary, path) == 0 else {
+    /// `suffix`: what is added to the name, for a file that is not what was asked for.
+    func finish(suffix: String = "") throws {
+        guard close(descriptor) == 0, rename(temporary, path + suffix) == 0 else {
             descriptor = -1
             let why = String(cString: strerror(errno))
             unlink(temporary)

@@ -54,6 +54,15 @@ enum Terminal {
         case bold = "1", dim = "2", red = "31", green = "32", yellow = "33", blue = "34", magenta = "35", cyan = "36"
     }
 
+    /// Without what a terminal would act on: control characters, C1 included, are shown as blanks. Line ends stay where asked for.
+    static func harmless(_ s: String, keepingLines: Bool = false) -> String {
+        String(
+            String.UnicodeScalarView(
+                s.unicodeScalars.map {
+                    ($0.value < 0x20 || (0x7F...0x9F).contains($0.value)) && !(keepingLines && $0 == "\n") ? " " : $0
+                }))
+    }
+
     static func styled(_ text: String, _ style: Style) -> String {
         usesColor ? "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m" : text
     }
@@ -74,9 +83,7 @@ struct TextTable {
     }
 
     /// Cells in one line each: control characters are shown as blanks.
-    private static func clean(_ s: String) -> String {
-        String(String.UnicodeScalarView(s.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
-    }
+    private static func clean(_ s: String) -> String { Terminal.harmless(s) }
 
     /// Whether cells have to be cut to fit.
     func isCut(width: Int) -> Bool {

@@ -17,7 +17,7 @@ private func text(_ v: Value) -> String {
 }
 
 private let hour = KustoTime.ticksPerHour
-private let start = KustoTime.ticks(year: 2026, month: 3, day: 2, hour: 0, minute: 0)
+private let start: Int64 = 639_079_200_000_000_000 / 864_000_000_000 * 864_000_000_000
 
 private func chart(_ spec: RenderSpec, _ columns: [(String, ScalarType)], _ rows: [[Value]]) throws -> Chart {
     try Chart.make(spec, columns: columns.enumerated().map { column($1.0, $1.1, $0) }, rows: rows, text: text)
@@ -65,9 +65,24 @@ private func chart(_ spec: RenderSpec, _ columns: [(String, ScalarType)], _ rows
         let rows: [[Value]] = [[.string("a"), .long(3), .long(1)], [.string("b"), .long(-4), .long(2)]]
         let c = try chart(spec, [("k", .string), ("n", .long), ("m", .long)], rows)
         #expect(c.yRange == -4...4)
-        #expect(c.stacks.map { $0.parts.map { [$0.from, $0.to] } } == [[[0, 3], [3, 4]], [[0, -4], [0, 2]]])
+        let parts: [[[Double]]] = c.stacks.map { stack in stack.parts.map { part in [part.from, part.to] } }
+        let expected: [[[Double]]] = [[[0, 3], [3, 4]], [[0, -4], [0, 2]]]
+        #expect(parts == expected)
         spec.layout = "stacked100"
         #expect(try chart(spec, [("k", .string), ("n", .long), ("m", .long)], [rows[0]]).yRange == 0...100)
+    }
+
+    @Test func rowsOfOneCategoryAreAddedUp() throws {
+        let rows: [[Value]] = [[.string("a"), .long(3)], [.string("b"), .long(1)], [.string("a"), .long(4)]]
+        for kind in ["barchart", "columnchart"] {
+            #expect(try chart(RenderSpec(kind: kind), [("k", .string), ("n", .long)], rows).series[0].points.map(\.y) == [7, 1])
+        }
+    }
+
+    @Test func whatHasNoPlaceIsCounted() throws {
+        let rows: [[Value]] = [[.long(1), .real(1)], [.long(2), .real(.infinity)], [.null(.long), .real(2)]]
+        let c = try chart(RenderSpec(kind: "linechart"), [("x", .long), ("n", .real)], rows)
+        #expect(c.notes == ["2 values without a place are not drawn"])
     }
 
     @Test func smallSlicesBecomeOne() throws {
@@ -112,8 +127,11 @@ private func chart(_ spec: RenderSpec, _ columns: [(String, ScalarType)], _ rows
 }
 
 @Suite struct ChartScaleTests {
-    @Test(arguments: [(0.0...10, ["0", "2", "4", "6", "8", "10"]), (0...0.5, ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]), (-1500...1500, ["-1 k", "0", "1 k"])])
-    func roundNumbers(_ range: ClosedRange<Double>, _ labels: [String]) {
+    private static let ranges: [(ClosedRange<Double>, [String])] = [
+        (0...10, ["0", "2", "4", "6", "8", "10"]), (0...0.5, ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]), (-1500...1500, ["-1 k", "0", "1 k"]),
+    ]
+
+    @Test(arguments: ranges) func roundNumbers(_ range: ClosedRange<Double>, _ labels: [String]) {
         #expect(ChartScale.numbers(range, count: labels.count).map(\.label) == labels)
     }
 
@@ -122,8 +140,11 @@ private func chart(_ spec: RenderSpec, _ columns: [(String, ScalarType)], _ rows
         #expect(marks.map(\.label) == ["03-02 06:00", "12:00", "18:00", "03-03 00:00"])
     }
 
-    @Test(arguments: [(0.0, "0"), (1234.0, "1.23 k"), (12.5, "12.5"), (5_000_000, "5 M"), (0.00001, "1e-5"), (-3, "-3"), (1e18, "1e18")])
-    func labels(_ v: Double, _ label: String) { #expect(ChartScale.label(v) == label) }
+    private static let figures: [(Double, String)] = [
+        (0, "0"), (1234, "1.23 k"), (12.5, "12.5"), (5_000_000, "5 M"), (0.00001, "1e-5"), (-3, "-3"), (1e18, "1e18"),
+    ]
+
+    @Test(arguments: figures) func labels(_ v: Double, _ label: String) { #expect(ChartScale.label(v) == label) }
 
     @Test func hostileRangesEnd() {
         #expect(ChartScale.numbers(0...Double.infinity, count: 5).count == 1)

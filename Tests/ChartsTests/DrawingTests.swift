@@ -50,6 +50,17 @@ private func line(_ series: [(String, [(Double, Double)])]) -> Chart {
         #expect(TerminalChart(width: 60, usesColor: true).draw(bars(.bar, [("a", 1)])).contains("\u{1B}["))
     }
 
+    @Test(arguments: [Chart.Form.line, .area, .scatter, .column, .bar]) func hugeNumbersAreDrawn(_ form: Chart.Form) {
+        var c = line([("a", [(-1e300, -1e300), (0, 1), (1e300, 1e308)])])
+        c.form = form
+        if form == .column || form == .bar {
+            c.axis = .categories
+            c.categories = ["a"]
+        }
+        #expect(!TerminalChart(width: 40).draw(c).isEmpty)
+        #expect(!SVGChart().draw(c).contains("nan"))
+    }
+
     @Test func controlCharactersDoNotReachTheTerminal() {
         let drawn = TerminalChart(width: 60).draw(bars(.bar, [("a\u{1B}[2Jb", 1)]))
         #expect(!drawn.contains("\u{1B}"))

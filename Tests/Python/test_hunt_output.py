@@ -127,6 +127,18 @@ class Output(Case):
         joined = self.hunt("SigninLogs | join kind=inner Users on UserPrincipalName | count", "--tables", tables, "--format", "jsonl")
         self.assertEqual(json.loads(joined.stdout), {"Count": 120})
 
+    def test_rows_of_a_known_table_stay_in_the_table_that_they_were_saved_in(self):
+        tables = os.path.join(self.folder, "tables")
+        self.hunt("SigninLogs | where ResultType == '50126'", "--save-table", "Failures", "--tables", tables)
+        counts = self.hunt("union withsource=T SigninLogs, Failures | summarize n = count() by T | sort by T asc", "--tables", tables, "--format", "csv")
+        self.assertEqual(counts.stdout.decode().split(), ["T,n", "Failures,30", "SigninLogs,120"])
+
+    def test_cells_cannot_command_the_terminal(self):
+        for form in ("list", "table"):
+            text = self.hunt("print a = strcat('x', make_string(27), '[2J', make_string(155), '0m')", "--format", form).stdout.decode()
+            self.assertNotIn("\x1b", text)
+            self.assertNotIn("\x9b", text)
+
     def test_names_of_saved_tables_are_checked(self):
         for name, code in (("SigninLogs", 2), ("a b", 2), ("../x", 2)):
             done = vedette("hunt", "print 1", "--save-table", name, "--tables", self.folder)
