@@ -98,14 +98,9 @@ public enum RuleLoader {
             }
             guard !name.hasPrefix(".") else { continue }
             let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
-            var isFolder = e.pointee.d_type == UInt8(DT_DIR)
-            if e.pointee.d_type != UInt8(DT_DIR), e.pointee.d_type != UInt8(DT_REG) {
-                // A link, or a file system that does not say.
-                var s = stat()
-                guard stat(path, &s) == 0 else { continue }
-                isFolder = s.st_mode & S_IFMT == S_IFDIR
-            }
-            if isFolder {
+            var s = stat()
+            guard stat(path, &s) == 0 else { continue }
+            if s.st_mode & S_IFMT == S_IFDIR {
                 walk(path, depth + 1, &files)
             } else if (name.hasSuffix(".yaml") || name.hasSuffix(".yml")) && !name.hasSuffix(".test.yaml") && !name.hasSuffix(".test.yml") {
                 files.append((path, false))
@@ -121,9 +116,7 @@ public enum RuleLoader {
         let f = open(path, O_RDONLY | O_CLOEXEC)
         guard f >= 0 else { return refusal("VR0005", String(cString: strerror(errno))) }
         defer { close(f) }
-        var s = stat()
-        let isRegular = fstat(f, &s) == 0 && s.st_mode & S_IFMT == S_IFREG
-        var bytes = [UInt8](repeating: 0, count: isRegular ? min(max(Int(s.st_size), 0), maximumFileBytes) + 1 : 8 << 10)
+        var bytes = [UInt8](repeating: 0, count: 8 << 10)
         var filled = 0
         while true {
             if filled == bytes.count { bytes.append(contentsOf: repeatElement(0, count: bytes.count)) }
@@ -131,8 +124,6 @@ public enum RuleLoader {
             if n < 0, errno == EINTR { continue }
             if n <= 0 { break }
             filled += n
-            // A regular file gives less than is asked for at its end only.
-            if isRegular, filled < bytes.count { break }
             if filled > maximumFileBytes { return refusal("VR0007", "the file is larger than \(maximumFileBytes) bytes") }
         }
         guard let text = String(validating: bytes[..<filled], as: UTF8.self) else { return refusal("VR0008", "the file is not UTF-8") }

@@ -63,36 +63,26 @@ public struct RuleBook: Sendable {
         let compiler = RuleCompiler(functions: functions, schemas: catalog)
         let shelf = cache?.shelf(paths, catalog)
         let (files, missing) = RuleLoader.files(paths)
-        // What is known is read on this thread: it is so little that others would spend more on starting, and on memory of their own.
-        var read: [File] = []
-        read.reserveCapacity(files.count)
-        var unknown: [(place: Int, file: RuleLoader.File, text: String)] = []
-        for file in files {
+        let read = Concurrently.map(files, stack: RuleCompiler.stackBytes + (1 << 20)) { file -> File in
             switch RuleLoader.text(file.path) {
-            case .failure(let refusal): read.append(File(path: file.path, documents: [compile(refusal.rule, compiler, catalog)]))
+            case .failure(let refusal): return File(path: file.path, documents: [compile(refusal.rule, compiler, catalog)])
             case .success(let text):
-                var text = text
-                let key = shelf.map { _ in text.withUTF8 { RuleCache.Shelf.Key(UnsafeRawBufferPointer($0), isNamed: file.isNamed) } }
-                let known = key.flatMap { shelf?.documents($0, file: file.path) }
-                if known == nil { unknown.append((read.count, file, text)) }
-                read.append(File(path: file.path, text: text, documents: known ?? [], key: key, isKnown: known != nil))
+                guard let shelf else { return compile(text, file, compiler, catalog) }
+                let key = RuleCache.Shelf.Key(Array(text.utf8), isNamed: file.isNamed)
+                if let known = shelf.documents(key, file: file.path) {
+                    return File(path: file.path, text: text, documents: known, key: key, isKnown: true)
+                }
+                var new = compile(text, file, compiler, catalog)
+                new.key = key
+                new.encoded = RuleCache.encode(new.documents)
+                return new
             }
-        }
-        let isKept = shelf != nil
-        let compiled = Concurrently.map(unknown, stack: RuleCompiler.stackBytes + (1 << 20)) { item -> File in
-            var new = compile(item.text, item.file, compiler, catalog)
-            if isKept { new.encoded = RuleCache.encode(new.documents) }
-            return new
-        }
-        for (item, var new) in zip(unknown, compiled) {
-            new.key = read[item.place].key
-            read[item.place] = new
         }
         if let shelf {
             shelf.keep(
                 read.compactMap { $0.isKnown ? $0.key : nil },
                 new: read.compactMap { f in f.key.flatMap { key in f.encoded.map { (key, $0) } } })
-            cache?.count(found: 0, compiled: unknown.count)
+            cache?.count(found: 0, compiled: read.count { !$0.isKnown })
         }
         let refused = missing.map { File(path: $0.file, text: $0.text, documents: [compile($0, compiler, catalog)]) }
         return RuleBook(entries: entries(of: refused + read, catalog), functions: functions, catalog: catalog)

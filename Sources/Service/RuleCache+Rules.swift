@@ -35,8 +35,8 @@ extension RuleCache {
             /// A file that was named, not found in a folder: what is no rule in it is reported.
             let isNamed: Bool
 
-            init(_ text: UnsafeRawBufferPointer, isNamed: Bool) {
-                let h = vk_xxh3_128(text.baseAddress, text.count, 0)
+            init(_ text: [UInt8], isNamed: Bool) {
+                let h = text.withUnsafeBytes { vk_xxh3_128($0.baseAddress, $0.count, 0) }
                 (high, low, self.isNamed) = (h.high, h.low, isNamed)
             }
 
