@@ -17,7 +17,7 @@ private func text(_ v: Value) -> String {
 }
 
 private let hour = KustoTime.ticksPerHour
-private let start: Int64 = 639_079_200_000_000_000 / 864_000_000_000 * 864_000_000_000
+private let start: Int64 = 639_080_064_000_000_000  // 2026-03-02
 
 private func chart(_ spec: RenderSpec, _ columns: [(String, ScalarType)], _ rows: [[Value]]) throws -> Chart {
     try Chart.make(spec, columns: columns.enumerated().map { column($1.0, $1.1, $0) }, rows: rows, text: text)
