@@ -23,7 +23,8 @@ extension Chart {
     /// Makes a chart of rows. `text` prints a cell.
     ///
     /// Throws ``ChartProblem`` if no column can be an axis or nothing is a number.
-    public static func make(_ spec: RenderSpec, columns: [BoundColumn], rows: [[Value]], text: @escaping (Value) -> String) throws -> Chart {
+    public static func make(_ spec: RenderSpec, columns: [BoundColumn], rows: [[Value]], text: @escaping (Value) -> String) throws -> Chart
+    {
         guard let (form, isTime) = form(spec.kind) else { throw ChartProblem("`render \(spec.kind ?? "")` shows a table") }
         let builder = ChartBuilder(spec: spec, form: form, wantsTime: isTime, columns: columns, text: text)
         return try builder.build(rows)
@@ -88,7 +89,8 @@ private struct ChartBuilder {
         }
         if undrawn > 0 {
             chart.notes.append(
-                "\(undrawn) value\(undrawn == 1 ? "" : "s") without a place \(spec.isLogarithmic ? "on the logarithmic scale " : "")\(undrawn == 1 ? "is" : "are") not drawn")
+                "\(undrawn) value\(undrawn == 1 ? "" : "s") without a place \(spec.isLogarithmic ? "on the logarithmic scale " : "")\(undrawn == 1 ? "is" : "are") not drawn"
+            )
         }
         limit(&chart)
         guard chart.series.contains(where: { !$0.points.isEmpty }) else { throw ChartProblem("there is no number to draw") }

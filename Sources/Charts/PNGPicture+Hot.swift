@@ -13,7 +13,8 @@ public enum PNGPicture {
         var message = [CChar](repeating: 0, count: 400)
         let status = svg.withUnsafeBufferPointer { s in
             message.withUnsafeMutableBufferPointer { m in
-                vk_picture_png(s.baseAddress, s.count, Int32(drawing.width * 2), Int32(drawing.height * 2), &bytes, &size, m.baseAddress, m.count)
+                vk_picture_png(
+                    s.baseAddress, s.count, Int32(drawing.width * 2), Int32(drawing.height * 2), &bytes, &size, m.baseAddress, m.count)
             }
         }
         defer { vk_picture_free(bytes) }

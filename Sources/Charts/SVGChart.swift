@@ -19,13 +19,15 @@ public struct SVGChart {
     public func draw(_ chart: Chart, isEmbedded: Bool = false) -> String {
         var out = isEmbedded ? "" : "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
         let title = chart.title.isEmpty ? "\(chart.yTitle) by \(chart.xTitle)" : chart.title
-        out += "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(n(width))\" height=\"\(n(height))\" viewBox=\"0 0 \(n(width)) \(n(height))\""
+        out +=
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(n(width))\" height=\"\(n(height))\" viewBox=\"0 0 \(n(width)) \(n(height))\""
         out += " role=\"img\" aria-labelledby=\"chart-title chart-description\" font-family=\"system-ui, 'DejaVu Sans', sans-serif\""
         out += " font-size=\"12\">\n"
         out += "<title id=\"chart-title\">\(SVGChart.escaped(title))</title>\n"
         out += "<desc id=\"chart-description\">\(SVGChart.escaped(description(chart)))</desc>\n"
         out += "<style>.paper{fill:#fff}.ink{fill:#222}.faint{fill:#666}.grid{stroke:#e3e3e3}.axis{stroke:#888}"
-        out += "@media (prefers-color-scheme:dark){.paper{fill:#16181c}.ink{fill:#e8e8e8}.faint{fill:#a8a8a8}.grid{stroke:#33363c}.axis{stroke:#777}}"
+        out +=
+            "@media (prefers-color-scheme:dark){.paper{fill:#16181c}.ink{fill:#e8e8e8}.faint{fill:#a8a8a8}.grid{stroke:#33363c}.axis{stroke:#777}}"
         out += "</style>\n"
         out += "<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n"
         if !chart.title.isEmpty { out += text(chart.title, x: 16, y: 26, size: 16, weight: "600") }
@@ -64,7 +66,11 @@ public struct SVGChart {
             case "\"": out += "&quot;"
             default:
                 // What XML does not allow.
-                if (u.value < 0x20 && u != "\t" && u != "\n") || u.value == 0xFFFE || u.value == 0xFFFF { out += "\u{FFFD}" } else { out.unicodeScalars.append(u) }
+                if (u.value < 0x20 && u != "\t" && u != "\n") || u.value == 0xFFFE || u.value == 0xFFFF {
+                    out += "\u{FFFD}"
+                } else {
+                    out.unicodeScalars.append(u)
+                }
             }
         }
         return out
@@ -167,12 +173,15 @@ public struct SVGChart {
             }
             let path = s.points.enumerated().map { "\($0.offset == 0 ? "M" : "L")\(n(x($0.element.x))) \(n(y($0.element.y)))" }.joined()
             if chart.form == .area, let first = s.points.first, let last = s.points.last {
-                out += "<path d=\"\(path)L\(n(x(last.x))) \(n(y(0)))L\(n(x(first.x))) \(n(y(0)))Z\" fill=\"\(color(i))\" fill-opacity=\"0.25\"/>\n"
+                out +=
+                    "<path d=\"\(path)L\(n(x(last.x))) \(n(y(0)))L\(n(x(first.x))) \(n(y(0)))Z\" fill=\"\(color(i))\" fill-opacity=\"0.25\"/>\n"
             }
             out +=
                 "<path d=\"\(path)\" fill=\"none\" stroke=\"\(color(i))\" stroke-width=\"2\" stroke-linejoin=\"round\"><title>\(SVGChart.escaped(s.name))</title></path>\n"
             // Few points, or one alone, are seen as such.
-            if s.points.count <= 60 { for p in s.points { out += dot(x(p.x), y(p.y), 2.5, color(i), "\(s.name): \(ChartScale.label(p.y))") } }
+            if s.points.count <= 60 {
+                for p in s.points { out += dot(x(p.x), y(p.y), 2.5, color(i), "\(s.name): \(ChartScale.label(p.y))") }
+            }
             for p in s.points where p.isAnomaly { out += dot(x(p.x), y(p.y), 5, "#c00", "anomaly: \(ChartScale.label(p.y))") }
         }
         return out
@@ -191,7 +200,8 @@ public struct SVGChart {
             }
             let up = tops.enumerated().map { "\($0.offset == 0 ? "M" : "L")\(n(x($0.element.0))) \(n(y($0.element.2)))" }.joined()
             let down = tops.reversed().map { "L\(n(x($0.0))) \(n(y($0.1)))" }.joined()
-            out += "<path d=\"\(up)\(down)Z\" fill=\"\(color(i))\" fill-opacity=\"0.8\"><title>\(SVGChart.escaped(chart.series[i].name))</title></path>\n"
+            out +=
+                "<path d=\"\(up)\(down)Z\" fill=\"\(color(i))\" fill-opacity=\"0.8\"><title>\(SVGChart.escaped(chart.series[i].name))</title></path>\n"
         }
         return out
     }
@@ -208,7 +218,8 @@ public struct SVGChart {
         let every = max(1, Int((13 / each).rounded(.up)))
         for (i, c) in chart.categories.enumerated() where i % every == 0 {
             let x = f.left + each * (Double(i) + 0.5)
-            out += slanted
+            out +=
+                slanted
                 ? text(cut(c, 18), x: x + 3, y: f.bottom + 14, size: 10, anchor: "end", style: "faint", turn: -28)
                 : text(cut(c, 18), x: x, y: f.bottom + 17, anchor: "middle", style: "faint")
         }
@@ -260,7 +271,9 @@ public struct SVGChart {
         let each = f.height / Double(max(1, chart.categories.count))
         let every = max(1, Int((12 / each).rounded(.up)))
         for (i, c) in chart.categories.enumerated() where i % every == 0 {
-            out += text(cut(c, 32), x: f.left - 8, y: f.top + each * (Double(i) + 0.5) + 4, size: min(12, max(8, each)), anchor: "end", style: "faint")
+            out += text(
+                cut(c, 32), x: f.left - 8, y: f.top + each * (Double(i) + 0.5) + 4, size: min(12, max(8, each)), anchor: "end",
+                style: "faint")
         }
         if chart.stacking != .none {
             for s in chart.stacks {
@@ -308,7 +321,9 @@ public struct SVGChart {
             turn += share
             let y = top + 14 + 22 * Double(i)
             out += "<rect x=\"\(n(cx + radius + 36))\" y=\"\(n(y - 10))\" width=\"12\" height=\"12\" fill=\"\(color(i))\"/>\n"
-            out += text("\(cut(chart.categories[i], 40))  \(ChartScale.fixed(share * 100, 1)) %  (\(ChartScale.label(v)))", x: cx + radius + 56, y: y)
+            out += text(
+                "\(cut(chart.categories[i], 40))  \(ChartScale.fixed(share * 100, 1)) %  (\(ChartScale.label(v)))", x: cx + radius + 56,
+                y: y)
         }
         return out
     }

@@ -44,7 +44,8 @@ public struct TerminalChart {
     // MARK: Text
 
     func cut(_ s: String, _ n: Int) -> String {
-        let clean = String(String.UnicodeScalarView(s.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? " " : $0 }))
+        let clean = String(
+            String.UnicodeScalarView(s.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? " " : $0 }))
         return clean.count > n ? String(clean.prefix(max(0, n - 1))) + "…" : clean
     }
     func right(_ s: String, _ n: Int) -> String { String(repeating: " ", count: max(0, n - s.count)) + s }
@@ -73,13 +74,16 @@ public struct TerminalChart {
         let values = chart.series.first?.points.map(\.y) ?? []
         let total = values.reduce(0, +)
         guard total > 0 else { return [] }
-        let names = chart.categories.map { cut($0.isEmpty ? "(empty)" : $0, max(8, width / 3)) }
+        let names = chart.categories.map { cut($0.isEmpty ? "(empty)" : $0, max(4, width / 4)) }
         let nameWidth = names.map(\.count).max() ?? 0
         let figures = values.map { "\(ChartScale.fixed(100 * $0 / total, 1)) %  \(ChartScale.figure($0))" }
         let room = max(4, width - nameWidth - (figures.map(\.count).max() ?? 0) - 3)
         let most = values.max() ?? 1
         return values.indices.map { i in
-            "\(left(names[i], nameWidth)) \(paint(bar(values[i] / most * Double(room)), i)) \(figures[i])"
+            // A figure that is too long for a narrow terminal gives way to the name.
+            let name = left(names[i], nameWidth)
+            let drawn = bar(values[i] / most * Double(max(1, min(room, width - nameWidth - figures[i].count - 2))))
+            return "\(name) \(paint(drawn, i)) \(cut(figures[i], max(1, width - nameWidth - drawn.count - 2)))"
         }
     }
 
@@ -171,8 +175,10 @@ public struct TerminalChart {
                 } else {
                     let at = (low + 0.5) / Double(height)
                     let part = (stacks[i] ?? []).first { chart.share($0.from, range) <= at && at < chart.share($0.to, range) }
-                    text = part.map { paint(String(repeating: fill($0.series), count: thickness), $0.series) } ?? String(
-                        repeating: " ", count: thickness)
+                    text =
+                        part.map { paint(String(repeating: fill($0.series), count: thickness), $0.series) }
+                        ?? String(
+                            repeating: " ", count: thickness)
                 }
                 cells[row].append(text + String(repeating: " ", count: cell - thickness * sub))
             }
@@ -181,7 +187,8 @@ public struct TerminalChart {
         for row in 0..<height { lines.append(axis(row, height, marks, chart, range, margin) + cells[row].joined()) }
         lines.append(String(repeating: " ", count: margin - 1) + "└" + String(repeating: "─", count: cell * chart.categories.count))
         lines.append(
-            String(repeating: " ", count: margin) + chart.categories.map { left(cut($0.isEmpty ? "(empty)" : $0, cell - 1), cell) }.joined())
+            String(repeating: " ", count: margin) + chart.categories.map { left(cut($0.isEmpty ? "(empty)" : $0, cell - 1), cell) }.joined()
+        )
         return lines
     }
 
@@ -212,7 +219,9 @@ public struct TerminalChart {
         let room = width - margin
         var lines: [String] = []
         for (s, series) in shown.enumerated() {
-            if shown.count > 1 || series.name != chart.yTitle { lines.append(paint(cut(series.name.isEmpty ? "(empty)" : series.name, width), s)) }
+            if shown.count > 1 || series.name != chart.yTitle {
+                lines.append(paint(cut(series.name.isEmpty ? "(empty)" : series.name, width), s))
+            }
             let heights = spread(series, xs, step, room)
             for row in 0..<rows {
                 let low = Double(rows - 1 - row)
@@ -235,7 +244,9 @@ public struct TerminalChart {
     }
 
     /// The greatest value of each column of characters; points that stand apart fill the columns up to the next.
-    private func spread(_ series: Chart.Series, _ xs: ClosedRange<Double>, _ step: Double, _ room: Int) -> [(value: Double, isAnomaly: Bool)?] {
+    private func spread(_ series: Chart.Series, _ xs: ClosedRange<Double>, _ step: Double, _ room: Int) -> [(
+        value: Double, isAnomaly: Bool
+    )?] {
         var out: [(value: Double, isAnomaly: Bool)?] = Array(repeating: nil, count: room)
         let span = xs.upperBound - xs.lowerBound
         guard !series.points.isEmpty, span > 0 else { return out }
@@ -294,7 +305,8 @@ public struct TerminalChart {
         let signs = chart.series.count > 1 ? ["●", "○", "■", "□", "▲", "△", "◆", "◇"] : []
         var lines: [String] = []
         if signs.count > 0, chart.showsLegend {
-            lines.append(chart.series.enumerated().map { paint(signs[$0 % signs.count], $0) + " " + cut($1.name, 30) }.joined(separator: "  "))
+            lines.append(
+                chart.series.enumerated().map { paint(signs[$0 % signs.count], $0) + " " + cut($1.name, 30) }.joined(separator: "  "))
         }
         for row in 0..<height {
             let text = grid[row].map { c in

@@ -92,13 +92,13 @@ public final class QueryWatch: Sendable {
         }
     }
 
-    private static var now: UInt64 { clock_gettime_nsec() }
+    private static var now: UInt64 { monotonicNanoseconds() }
 }
 
 /// An execution was given up by whoever asked for it.
 public struct ExecutionCancelled: Error, Sendable { public init() {} }
 
-private func clock_gettime_nsec() -> UInt64 {
+private func monotonicNanoseconds() -> UInt64 {
     var t = timespec()
     clock_gettime(CLOCK_MONOTONIC, &t)
     return UInt64(truncatingIfNeeded: t.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: t.tv_nsec)

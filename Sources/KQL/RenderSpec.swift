@@ -35,7 +35,8 @@ public struct RenderSpec: Sendable, Hashable {
         "pivotchart", "plotly", "scatterchart", "stackedareachart", "table", "timechart", "timelinechart", "timepivot", "treemap",
     ]
     static let properties = [
-        "accumulate", "anomalycolumns", "by", "kind", "legend", "series", "title", "xaxis", "xcolumn", "xtitle", "yaxis", "ycolumns", "ymax",
+        "accumulate", "anomalycolumns", "by", "kind", "legend", "series", "title", "xaxis", "xcolumn", "xtitle", "yaxis", "ycolumns",
+        "ymax",
         "ymin", "ysplit", "ytitle",
     ]
 }

@@ -126,11 +126,6 @@ public final class HuntTables: TableProvider {
         state.withLock { $0.scans.append(asked) }
         try HuntScan(files).run(threads: threads, read: { try self.read($0, plan, $1) }) { file, portion in
             try context.watch?.check()
-            if isCancelled() {
-                // What was read counts: the operators above make of it what they can.
-                state.withLock { $0.figures.isPartial = true }
-                return false
-            }
             switch portion {
             case .rows(let rows, let consumed):
                 progress(consumed)
@@ -142,6 +137,11 @@ public final class HuntTables: TableProvider {
                     }
                 }
             case .end(let summary): note(files[file].file.path, summary, plan.tables)
+            }
+            if isCancelled() {
+                // What was read counts: the operators above make of it what they can.
+                state.withLock { $0.figures.isPartial = true }
+                return false
             }
             return wantsMore || (readsPipe && !shelf.isEmpty)
         }

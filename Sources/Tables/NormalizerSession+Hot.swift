@@ -160,7 +160,9 @@ extension RecordState {
         case .known: return .known(form: plan.shapeNames[shape], tables: plan.shapeTables[shape])
         case .row:
             if counted >= 0 { return .row(table: plan.countedNames[Int(counted)]) }
-            if let name = stream.configuredTable, stream.forcedTable != -1, stream.isTableCertain || !isString(.type) { return .row(table: name) }
+            if let name = stream.configuredTable, stream.forcedTable != -1, stream.isTableCertain || !isString(.type) {
+                return .row(table: name)
+            }
             return .row(table: text(cell(.type)).string)
         case .custom: return .custom(table: stream.customTable)
         }

@@ -79,7 +79,8 @@ struct ExplainReport {
     private func source(_ range: SourceRange) -> String? {
         let bytes = Array(query.utf8)
         guard range.lower >= 0, range.lower < range.upper, range.upper <= bytes.count else { return nil }
-        return String(decoding: bytes[range.lower..<range.upper], as: UTF8.self).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return String(decoding: bytes[range.lower..<range.upper], as: UTF8.self).split(whereSeparator: \.isWhitespace).joined(
+            separator: " ")
     }
 
     private func inputs(_ plan: Plan) -> [Plan] { plan.children }

@@ -90,7 +90,8 @@ struct Hunt: ParsableCommand {
         for s in saved { catalog.declare(s) }
         catalog = HuntTables.inferring(catalog, from: inputs, limits: IngestLimits())
         let session = HuntSession(
-            inputs: inputs, catalog: catalog, store: store, limits: limits.apply(), at: at, format: format, output: output, explain: explain, lint: lint,
+            inputs: inputs, catalog: catalog, store: store, limits: limits.apply(), at: at, format: format, output: output,
+            explain: explain, lint: lint,
             saveTable: saveTable, tablesFolder: tables ?? Hunt.tablesFolder)
         guard let text else {
             try Prompt(session).run()

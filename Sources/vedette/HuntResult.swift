@@ -86,7 +86,8 @@ final class HuntResult {
         } else if let saved {
             try saved.finish()
             Terminal.err(
-                "vedette: \(Figures.count(saved.rows, "row")) saved; read with: vedette hunt '\(session.saveTable ?? "") | ...' --tables \(session.tablesFolder)")
+                "vedette: \(Figures.count(saved.rows, "row")) saved; read with: vedette hunt '\(session.saveTable ?? "") | ...' --tables \(session.tablesFolder)"
+            )
         }
     }
 
@@ -119,7 +120,8 @@ final class HuntResult {
         default:
             guard let chart else { return try table() }
             let height = max(6, min(20, Terminal.height - 8))
-            let drawing = TerminalChart(width: min(Terminal.width, 160), height: height, usesColor: Terminal.usesColor && file == nil).draw(chart)
+            let drawing = TerminalChart(width: min(Terminal.width, 160), height: height, usesColor: Terminal.usesColor && file == nil).draw(
+                chart)
             try write(Array((drawing + "\n").utf8))
         }
     }

@@ -97,7 +97,9 @@ final class HuntSession {
             }
             bar.finish()
             result.isPartial = tables.figures.isPartial
-            if tables.figures.isPartial { result.notes.append("partial: reading was stopped after \(Figures.count(tables.figures.files, "file"))") }
+            if tables.figures.isPartial {
+                result.notes.append("partial: reading was stopped after \(Figures.count(tables.figures.files, "file"))")
+            }
             try result.finish()
             if explain { try show(profile, tables, text, Double(WallClock.monotonic - began) / 1e7) }
         } catch let e as EvaluationError {

@@ -20,7 +20,8 @@ final class PromptCompletion: Sendable {
     private static let operators = [
         "as", "consume", "count", "distinct", "evaluate", "extend", "facet", "find", "fork", "getschema", "graph-match", "invoke", "join",
         "limit", "lookup", "make-graph", "make-series", "mv-apply", "mv-expand", "order", "parse", "parse-kv", "parse-where", "partition",
-        "project", "project-away", "project-keep", "project-rename", "project-reorder", "reduce", "render", "sample", "sample-distinct", "scan",
+        "project", "project-away", "project-keep", "project-rename", "project-reorder", "reduce", "render", "sample", "sample-distinct",
+        "scan",
         "search", "serialize", "sort", "summarize", "take", "top", "top-hitters", "top-nested", "union", "where",
     ]
     private static let commands = [".exit", ".format", ".help", ".quit", ".schema", ".tables"]
@@ -54,7 +55,10 @@ final class PromptCompletion: Sendable {
             } else {
                 let words = Set(line.split(whereSeparator: { !($0.isLetter || $0.isNumber || $0 == "_") }).map(String.init))
                 let columns = Set(n.tables.filter(words.contains).flatMap { n.catalog.table($0)?.columns.map(\.name) ?? [] })
-                known = columns.sorted() + n.functions + n.tables + ["asc", "by", "desc", "has", "has_any", "contains", "startswith", "in", "on"]
+                known =
+                    columns.sorted() + n.functions + n.tables + [
+                        "asc", "by", "desc", "has", "has_any", "contains", "startswith", "in", "on",
+                    ]
             }
             let exact = known.filter { $0.hasPrefix(word) }
             if !exact.isEmpty || word.isEmpty { return exact }

@@ -41,7 +41,8 @@ final class ResultPrinter {
                 let margin = columns.map(\.name.count).max() ?? 0
                 for (i, c) in batch.columns.enumerated() {
                     let name = columns[i].name
-                    let text = Terminal.harmless(CellText.text(c.value(r)), keepingLines: true).replacing("\n", with: "\n" + String(repeating: " ", count: margin + 2))
+                    let text = Terminal.harmless(CellText.text(c.value(r)), keepingLines: true).replacing(
+                        "\n", with: "\n" + String(repeating: " ", count: margin + 2))
                     buffer += Terminal.styled(name, .bold) + String(repeating: " ", count: margin + 2 - name.count) + text + "\n"
                 }
             case .json:

@@ -25,7 +25,8 @@ enum SavedTables {
     }
 
     private static func parse(_ text: String) -> TableSchema? {
-        guard case .object(let members)? = JSONText.parse(text), case .string(let name)? = members.first(where: { $0.key == "name" })?.value,
+        guard case .object(let members)? = JSONText.parse(text),
+            case .string(let name)? = members.first(where: { $0.key == "name" })?.value,
             case .array(let items)? = members.first(where: { $0.key == "columns" })?.value
         else { return nil }
         var columns: [SchemaColumn] = []
@@ -40,10 +41,13 @@ enum SavedTables {
 
     /// Letters, digits and underscores, beginning with a letter: what a query can name.
     static func isName(_ s: String) -> Bool {
-        guard let first = s.utf8.first, first != UInt8(ascii: "_"), !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else { return false }
+        guard let first = s.utf8.first, first != UInt8(ascii: "_"), !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else {
+            return false
+        }
         return s.utf8.count <= 100
             && s.utf8.allSatisfy {
-                $0 == UInt8(ascii: "_") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20)
+                $0 == UInt8(ascii: "_") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                    || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20)
             }
     }
 }

@@ -336,7 +336,9 @@ final class Extractor {
         var random = Random(state: 4)
         for _ in 0..<2000 {
             var bytes = random.bytes(random.below(70), of: Array("ab {}\u{7F}\u{E9}\u{1F600} ".utf8))
-            for _ in 0..<random.below(3) where !bytes.isEmpty { bytes[random.below(bytes.count)] = [0, 0x1F, 0x20, 0x22, 0x5C][random.below(5)] }
+            for _ in 0..<random.below(3) where !bytes.isEmpty {
+                bytes[random.below(bytes.count)] = [0, 0x1F, 0x20, 0x22, 0x5C][random.below(5)]
+            }
             let expected = bytes.firstIndex { $0 < 0x20 || $0 == 0x22 || $0 == 0x5C } ?? bytes.count
             #expect(vk_json_plain_run(bytes, bytes.count) == expected)
         }

@@ -40,7 +40,10 @@ private func chart(_ spec: RenderSpec, _ columns: [(String, ScalarType)], _ rows
     @Test func seriesOfMakeSeriesAreTakenApart() throws {
         let times = Dynamic.array((0..<3).map { .string(KustoTime.isoString(start + Int64($0) * hour)) })
         let rows: [[Value]] = [
-            [.string("x"), .dynamic(.array([.long(1), .null, .real(2.5)])), .dynamic(times), .dynamic(.array([.long(0), .long(0), .long(1)]))]
+            [
+                .string("x"), .dynamic(.array([.long(1), .null, .real(2.5)])), .dynamic(times),
+                .dynamic(.array([.long(0), .long(0), .long(1)])),
+            ]
         ]
         var spec = RenderSpec(kind: "anomalychart")
         spec.anomalyColumns = ["flag"]
@@ -128,7 +131,8 @@ private func chart(_ spec: RenderSpec, _ columns: [(String, ScalarType)], _ rows
 
 @Suite struct ChartScaleTests {
     private static let ranges: [(ClosedRange<Double>, [String])] = [
-        (0...10, ["0", "2", "4", "6", "8", "10"]), (0...0.5, ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]), (-1500...1500, ["-1 k", "0", "1 k"]),
+        (0...10, ["0", "2", "4", "6", "8", "10"]), (0...0.5, ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]),
+        (-1500...1500, ["-1 k", "0", "1 k"]),
     ]
 
     @Test(arguments: ranges) func roundNumbers(_ range: ClosedRange<Double>, _ labels: [String]) {

@@ -100,7 +100,7 @@ import Testing
         #expect(
             labels(program) == [
                 "rule", "split", "clock", "fingerprint", "presentation", "isMonotone", "isRowLocal", "isBaseline", "needsEmptyTicks",
-                "groupColumns", "alerts", "paned", "views", "readsReferenceData", "tables",
+                "groupColumns", "alerts", "paned", "prepared", "views", "readsReferenceData", "tables",
             ])
         #expect(labels(program.split) == ["legs", "tree", "suffixUsesNow", "emptyGivesEmpty"])
         let leg = try #require(program.split.legs.first)

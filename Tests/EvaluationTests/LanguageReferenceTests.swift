@@ -28,7 +28,9 @@ struct LanguageReferenceTests {
     private func errors(_ q: BoundQuery) -> [Diagnostic] { q.diagnostics.filter { $0.severity == .error } }
 
     /// What needs content of a workspace to run: its examples are bound by the tests of that content.
-    private static let needContent: Set<String> = ["externaldata", "_GetWatchlist", "_GetWatchlistAlias", "table"]
+    private static let needContent: Set<String> = [
+        "externaldata", "_GetWatchlist", "_GetWatchlistAlias", "table", "geo_info_from_ip_address",
+    ]
 
     static let supported = LanguageReference.elements.filter { $0.isSupported && !needContent.contains($0.name) }
     static let refused = LanguageReference.elements.filter { !$0.isSupported }

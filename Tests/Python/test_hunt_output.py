@@ -186,7 +186,7 @@ class Interrupted(Case):
 
     def test_a_computation_ends_at_once(self):
         process = subprocess.Popen(
-            [support.VEDETTE, "hunt", "range x from 1 to 1000000000 step 1 | summarize sum(x)"], stdout=subprocess.PIPE,
+            [support.VEDETTE, "hunt", "range x from 1 to 15000000 step 1 | summarize max(hash_sha256(strcat(x, 'a')))"], stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=support.environment())
         self.addCleanup(process.kill)
         time.sleep(1)
@@ -222,19 +222,22 @@ class PromptSession(Case):
         return main, process
 
     def expect(self, main, text, seconds=30):
-        """Reads until the text has come; everything read since the last call is the result."""
+        """Reads until the text has come, and gives what came up to its end; the rest is for the next call."""
         limit = time.monotonic() + seconds
-        read = ""
-        while text not in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", read):
+        while True:
+            self.seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.seen)
+            before, found, after = self.seen.partition(text)
+            if found:
+                self.seen = after
+                return before + found
             left = limit - time.monotonic()
             ready = select.select([main], [], [], max(0, left))[0]
             if not ready:
-                self.fail(f"{text!r} did not come; got {read!r}")
+                self.fail(f"{text!r} did not come; got {self.seen!r}")
             try:
-                read += os.read(main, 65536).decode("utf-8", "replace")
+                self.seen += os.read(main, 65536).decode("utf-8", "replace")
             except OSError:
-                self.fail(f"{text!r} did not come before the end; got {read!r}")
-        return read
+                self.fail(f"{text!r} did not come before the end; got {self.seen!r}")
 
     def test_queries_mistakes_commands_and_the_end(self):
         rows = [sign_in(i, f"u{i % 3}@contoso.example") for i in range(30)]
@@ -268,10 +271,11 @@ class PromptSession(Case):
     def test_tab_completes_columns(self):
         main, process = self.start()
         self.expect(main, "kql> ")
-        os.write(main, b"SigninLogs | where UserPrincipalN\t")
-        self.expect(main, "UserPrincipalName")
-        os.write(main, b"\x03")
+        os.write(main, b"SigninLogs | where UserPrincipalN\t == 'x'\n\n")
+        self.expect(main, "name its data")
         self.expect(main, "kql> ")
+        history = os.path.join(self.folder, "home", "state", "vedette", "history")
+        self.assertIn("where UserPrincipalName == 'x'", open(history, encoding="utf-8").read())
         os.write(main, b"\x04")
         process.wait(20)
         self.assertEqual(process.returncode, 0)

@@ -12,7 +12,13 @@ enum AggregateExamples {
         "make_set": "make_set(s, 10)", "dcount": "dcount(s)", "count_distinct": "count_distinct(s)", "count": "count()",
     ]
 
+    /// Those that merge what another one makes.
+    private static let merged = ["hll_merge": "hll(x)", "tdigest_merge": "tdigest(x)"]
+
     static func query(of f: AggregateFunction) -> String {
+        if let made = merged[f.signature.name] {
+            return "range x from 1 to 5 step 1 | summarize part = \(made) by x % 2 | summarize r = \(f.signature.name)(part)"
+        }
         let call = written[f.signature.name] ?? "\(f.signature.name)(\(arguments(f.signature)))"
         return "range x from 1 to 5 step 1 | extend s = strcat('v', x % 2), w = 2 * x | summarize r = \(call)"
     }
