@@ -81,11 +81,12 @@ bool vk_line_open(vk_line_complete complete) {
         return false;
     }
     if (name) *name = "vedette";
+    // Signals are the program's; this is looked at by `rl_initialize` only.
+    if (catches) *catches = 0;
     initialize();
     *attempt = candidates;
     *breaks = " \t\n()[]{},=<>!|+-*/%:;\"'";
     if (append) *append = 0;
-    if (catches) *catches = 0;
     if (stifle) stifle(1000);
     return true;
 }

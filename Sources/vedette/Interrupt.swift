@@ -9,6 +9,9 @@ enum Interrupt {
     /// A query runs.
     private static let isArmed = Atomic<Bool>(false)
 
+    /// The thread that waits at the prompt; 0 without one. Signals may come to any thread, and only this one's reading is to be interrupted.
+    private static let reader = Atomic<UInt>(0)
+
     static let exitCode: Int32 = 130
 
     static func install(staysAlive alive: Bool = false) {
@@ -18,6 +21,7 @@ enum Interrupt {
         action.__sigaction_handler.sa_handler = { _ in Interrupt.pressed() }
         // Without SA_RESTART: a prompt that waits for input must notice.
         sigaction(SIGINT, &action, nil)
+        if alive { reader.store(UInt(pthread_self()), ordering: .relaxed) }
     }
 
     /// A query begins (its presses count from here) or has ended.
@@ -26,10 +30,19 @@ enum Interrupt {
         isArmed.store(armed, ordering: .relaxed)
     }
 
-    /// Only what a signal handler may do: atomics, `write`, `_exit`.
+    /// Sends a signal on to the thread at the prompt; false if it is there.
+    private static func handsOn(_ signal: Int32) -> Bool {
+        let thread = reader.load(ordering: .relaxed)
+        guard thread != 0, thread != UInt(pthread_self()) else { return false }
+        return pthread_kill(pthread_t(thread), signal) == 0
+    }
+
+    /// Only what a signal handler may do: atomics and system calls.
     private static func pressed() {
+        if handsOn(SIGINT) { return }
         let n = presses.add(1, ordering: .relaxed).newValue
         guard isArmed.load(ordering: .relaxed) else {
+            // A reading prompt notices by itself.
             if !staysAlive.load(ordering: .relaxed) { _exit(exitCode) }
             return
         }

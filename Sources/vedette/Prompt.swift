@@ -41,7 +41,8 @@ final class Prompt {
             var interrupted = false
             let prompt = lines.isEmpty ? "kql> " : "...> "
             guard let raw = vk_line_read(prompt, &interrupted) else {
-                if interrupted || Interrupt.takePress() {
+                let pressed = Interrupt.takePress()
+                if interrupted || pressed {
                     Terminal.out("")
                     lines = []
                     continue

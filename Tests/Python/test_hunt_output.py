@@ -79,7 +79,8 @@ class Output(Case):
         path = os.path.join(self.folder, "page.html")
         done = self.hunt(self.TIMES, "--format", "html", "--output", path)
         self.assertEqual(done.stdout, b"")
-        page = open(path, encoding="utf-8").read()
+        with open(path, encoding="utf-8") as file:
+            page = file.read()
         self.assertIn("<svg", page)
         self.assertIn("render timechart", page)
         self.assertEqual(page.count("<tr>"), 1 + 18)
@@ -221,6 +222,10 @@ class PromptSession(Case):
         self.seen = ""
         return main, process
 
+    def text_of(self, path):
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+
     def expect(self, main, text, seconds=30):
         """Reads until the text has come, and gives what came up to its end; the rest is for the next call."""
         limit = time.monotonic() + seconds
@@ -265,7 +270,7 @@ class PromptSession(Case):
         process.wait(20)
         self.assertEqual(process.returncode, 0)
         history = os.path.join(self.folder, "home", "state", "vedette", "history")
-        self.assertIn("SigninLogs | summarize many = count()", open(history, encoding="utf-8").read())
+        self.assertIn("SigninLogs | summarize many = count()", self.text_of(history))
         self.assertEqual(os.stat(history).st_mode & 0o777, 0o600)
 
     def test_tab_completes_columns(self):
@@ -275,7 +280,7 @@ class PromptSession(Case):
         self.expect(main, "name its data")
         self.expect(main, "kql> ")
         history = os.path.join(self.folder, "home", "state", "vedette", "history")
-        self.assertIn("where UserPrincipalName == 'x'", open(history, encoding="utf-8").read())
+        self.assertIn("where UserPrincipalName == 'x'", self.text_of(history))
         os.write(main, b"\x04")
         process.wait(20)
         self.assertEqual(process.returncode, 0)
