@@ -18,7 +18,7 @@ clang=$(dirname "$(readlink -f "$(command -v "$swiftc")")")/clang
 swift_flags=(-O -wmo -g -assert-config Debug -sanitize=fuzzer,address -parse-as-library -I "$scratch"
     -Xcc -fmodule-map-file="$scratch/CKernels.modulemap" -Xcc -fmodule-map-file="$scratch/CYaml.modulemap"
     -Xcc -fmodule-map-file="$scratch/CSimdjson.modulemap")
-project_flags=(-swift-version 6 -enable-upcoming-feature ExistentialAny -enable-upcoming-feature MemberImportVisibility)
+project_flags=(-package-name vedette -swift-version 6 -enable-upcoming-feature ExistentialAny -enable-upcoming-feature MemberImportVisibility)
 c_flags=(-O1 -g -fsanitize=fuzzer-no-link,address -fno-omit-frame-pointer)
 
 checkouts=
