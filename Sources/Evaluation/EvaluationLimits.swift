@@ -1,4 +1,4 @@
-import Glibc
+import CKernels
 import KQL
 import Synchronization
 
@@ -92,14 +92,8 @@ public final class QueryWatch: Sendable {
         }
     }
 
-    private static var now: UInt64 { monotonicNanoseconds() }
+    private static var now: UInt64 { vk_monotonic_ns() }
 }
 
 /// An execution was given up by whoever asked for it.
 public struct ExecutionCancelled: Error, Sendable { public init() {} }
-
-private func monotonicNanoseconds() -> UInt64 {
-    var t = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return UInt64(truncatingIfNeeded: t.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: t.tv_nsec)
-}

@@ -1,4 +1,4 @@
-import Glibc
+import CKernels
 import KQL
 import Synchronization
 
@@ -41,9 +41,5 @@ public final class ExecutionProfile: Sendable {
         }
     }
 
-    static var now: UInt64 {
-        var t = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &t)
-        return UInt64(truncatingIfNeeded: t.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: t.tv_nsec)
-    }
+    static var now: UInt64 { vk_monotonic_ns() }
 }
