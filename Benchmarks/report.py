@@ -85,13 +85,24 @@ def markdown(result):
             ["Paths", "CPU s", "MB per CPU-s", "Peak MB"],
             [[str(r["referenced"]), f"{r['cpu_s']:.3f}", f"{raw / r['cpu_s']:,.0f}", f"{r['peak_mb']:,.0f}"] for _, r in sorted(result["paths"].items())],
         )
-    lines += beside(result, raw) + alive(result)
+    lines += cores(result) + beside(result, raw) + alive(result)
     if result["problems"]:
         lines += ["## Problems", ""] + [f"* {p}" for p in result["problems"]] + [""]
     else:
         lines += ["All alerts are as planted.", ""]
     lines += ["Raw samples are in the JSON file beside this one.", ""]
     return "\n".join(lines)
+
+
+def cores(result):
+    if not result.get("cores"):
+        return []
+    lines = ["## Cores", "", "One thread against all, start included; the one large file holds the same records as one gzip stream.", ""]
+    rows = [
+        [str(c["files"]), f"{c['one']['wall_s']:.3f}", f"{c['all']['wall_s']:.3f}", f"{c['speed_up']:.2f}", f"{c['all']['cpu_s'] / c['one']['cpu_s']:.3f}"]
+        for c in result["cores"].values()
+    ]
+    return lines + table(["Files", "Wall s, one thread", "Wall s, all", "Times as fast", "CPU, all / one"], rows)
 
 
 def beside(result, raw):

@@ -165,6 +165,23 @@ class Benchmark:
             if run:
                 self.result["paths"][number] = run | {"referenced": sum(map(len, columns.values()))}
 
+    def cores(self):
+        """One thread against all, over the many files and over one large gzip file of the same records."""
+        folder, loaded = self.rules(self.options.counts[0])
+        large = os.path.join(self.work, "large.jsonl.gz")
+        generate.merge(self.data, large)
+        measuring.warm([large])
+        self.result["cores"] = {}
+        for name, files in (("files", self.files), ("file", [large])):
+            one, every = (
+                self.repeated(f"{name}, {threads} threads", lambda f=files, t=threads: self.vedette.replay(folder, f, "cores", "--threads", t), loaded)
+                for threads in ("1", str(os.cpu_count()))
+            )
+            if one and every:
+                self.result["cores"][name] = {"files": len(files), "one": one, "all": every, "speed_up": one["wall_s"] / every["wall_s"]}
+        os.remove(large)
+        self.progress("cores")
+
     def beside(self):
         """Other engines over the same files, in the same run."""
         python = os.path.join(self.options.peers, "bin", "python")
@@ -226,6 +243,8 @@ class Benchmark:
         self.scaling()
         self.busy()
         self.wide()
+        if self.options.cores:
+            self.cores()
         if self.options.peers:
             self.beside()
         if self.options.latency:
@@ -263,6 +282,7 @@ def parse(arguments):
     parser.add_argument("--repeat", type=int, default=None, help="runs of each count (default 3; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="small and once: for a smoke test")
     parser.add_argument("--peers", metavar="DIR", help="run other engines too; their packages go to a virtual environment in this folder")
+    parser.add_argument("--cores", action="store_true", help="one thread against all: many files, and one large gzip file")
     parser.add_argument("--latency", action="store_true", help="measure the time from an appended line to its alert")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="let the daemon run for so long and watch its memory")
     parser.add_argument("--out", help="write the report to OUT.md and everything measured to OUT.json")

@@ -113,6 +113,7 @@ enum JSONFuzzer {
         for i in 0..<n where found[i].type != second[i].type || found[i].offset != second[i].offset || found[i].length != second[i].length {
             throw FuzzFinding("padding shows in cell \(i)")
         }
+        try FrameIndexFuzzer.run(input, trie, parser)
         for c in found where Int(c.offset) + Int(c.length) > input.count { throw FuzzFinding("a cell lies outside of the record") }
         guard let oracle, oracle.first == UInt8(ascii: "{") else { return }
         guard status == VK_JSON_OK else { throw FuzzFinding("simdjson reads it, vk_json_extract gives \(status.rawValue)") }
