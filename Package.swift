@@ -20,7 +20,9 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 func roomTests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
-    .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, resources: resources, swiftSettings: settings)
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.byName(name: name), "TestSupport"] + dependencies, resources: resources,
+        swiftSettings: settings)
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -76,7 +78,8 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "query-bench", dependencies: ["Columnar", "KQL", "Evaluation"], path: "Benchmarks/QueryBench", swiftSettings: settings),
-        // Test support: the plain evaluator that is the oracle of the engine, and the fuzzers' entry points (Tools/fuzz.sh).
+        // Test support: random numbers, the plain evaluator that is the oracle of the engine, and the fuzzers' entry points (Tools/fuzz.sh).
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .target(name: "ReferenceEvaluator", dependencies: ["Columnar", "KQL"], path: "Tests/ReferenceEvaluator", swiftSettings: settings),
         .target(
             name: "CSimdjson", path: "Tests/CSimdjson", linkerSettings: [.linkedLibrary("simdjson"), .linkedLibrary("stdc++")]),
@@ -85,9 +88,11 @@ let package = Package(
             dependencies: ["CKernels", "CSimdjson", "Columnar", "KQL", "Evaluation", "Tables", "Ingest", "Matcher", "Rules"],
             path: "Tests/FuzzTargets", swiftSettings: settings),
         .testTarget(
-            name: "FuzzTests", dependencies: ["FuzzTargets"], exclude: ["Corpus", "Dictionaries", "Fixtures"], swiftSettings: settings),
+            name: "FuzzTests", dependencies: ["FuzzTargets", "TestSupport"], exclude: ["Corpus", "Dictionaries", "Fixtures"],
+            swiftSettings: settings),
         .testTarget(
-            name: "ReferenceTests", dependencies: ["ReferenceEvaluator", "Columnar", "KQL", "Evaluation"], swiftSettings: settings),
+            name: "ReferenceTests", dependencies: ["ReferenceEvaluator", "TestSupport", "Columnar", "KQL", "Evaluation"],
+            swiftSettings: settings),
         roomTests("CKernels", []),
         roomTests("Columnar", []),
         roomTests("KQL", ["Columnar"]),

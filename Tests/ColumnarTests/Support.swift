@@ -1,18 +1,11 @@
 import Columnar
+import TestSupport
 import Testing
 
-/// A small generator with a seed (SplitMix64): the same seed gives the same values on every machine.
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
+/// A small generator with a seed: the same seed gives the same values on every machine.
+struct Seeded: SeededGenerator {
+    var state: UInt64
     init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
 
     mutating func below(_ n: Int) -> Int { Int.random(in: 0..<n, using: &self) }
     mutating func chance(_ n: Int) -> Bool { below(n) == 0 }

@@ -1,6 +1,7 @@
 import Columnar
 import Evaluation
 import Rules
+import TestSupport
 import Testing
 
 @testable import Detection

@@ -1,5 +1,6 @@
 import Columnar
 import KQL
+import TestSupport
 import Testing
 
 @testable import Evaluation

@@ -1,20 +1,14 @@
 import Columnar
 import KQL
+import TestSupport
 import Testing
 
 @testable import Evaluation
 
 /// Fast kernels against plain ones over random columns: nulls, empty batches, dictionaries, non-ASCII text, extreme numbers.
 @Suite struct FastPathTests {
-    struct Dice: RandomNumberGenerator {
+    struct Dice: SeededGenerator {
         var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return z ^ (z >> 31)
-        }
     }
 
     static let types: [ScalarType] = [.bool, .int, .long, .datetime, .timespan, .real, .decimal, .guid, .string, .dynamic]

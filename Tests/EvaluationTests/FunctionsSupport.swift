@@ -1,6 +1,7 @@
 import Columnar
 import Evaluation
 import KQL
+import TestSupport
 
 /// A table `T` to bind expressions against.
 struct OneTable: SchemaCatalog {
@@ -59,15 +60,8 @@ func show(_ value: Value) -> String {
 }
 
 /// A small generator with a fixed sequence.
-struct TestRandom: RandomNumberGenerator {
+struct TestRandom: SeededGenerator {
     var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
 }
 
 enum Layout { case plain, dictionary }

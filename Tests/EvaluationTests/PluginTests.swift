@@ -1,6 +1,7 @@
 import Columnar
 import Evaluation
 import KQL
+import TestSupport
 import Testing
 
 /// Plugins of `evaluate` that mine patterns, sequences and user activity. Queries and results are those of Kusto's documentation where it has

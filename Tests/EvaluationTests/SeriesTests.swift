@@ -1,6 +1,7 @@
 import Columnar
 import Evaluation
 import KQL
+import TestSupport
 import Testing
 
 /// Series functions, with the values of Kusto's documentation where it gives some, else computed by hand.

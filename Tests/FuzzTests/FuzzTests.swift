@@ -1,5 +1,6 @@
 import FuzzTargets
 import Glibc
+import TestSupport
 import Testing
 
 /// The fuzzers' short run: every input of the corpus, every fixture (an input that once broke something), and mutations of them with a
@@ -100,15 +101,8 @@ private struct Mutator {
     private let corpus: [[UInt8]]
     private let words: [[UInt8]]
 
-    private struct Random: RandomNumberGenerator {
+    private struct Random: SeededGenerator {
         var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return z ^ (z >> 31)
-        }
     }
 
     init(seed: UInt64, corpus: [[UInt8]], words: [[UInt8]]) {

@@ -1,20 +1,13 @@
 import CKernels
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Ingest
 
-/// A small deterministic generator (SplitMix64).
-struct Random: RandomNumberGenerator {
+/// A small deterministic generator.
+struct Random: SeededGenerator {
     var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
 
     mutating func below(_ n: Int) -> Int { Int(next() % UInt64(max(n, 1))) }
 }

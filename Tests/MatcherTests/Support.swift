@@ -1,6 +1,7 @@
 import Columnar
 import Evaluation
 import KQL
+import TestSupport
 import Testing
 
 @testable import Matcher
@@ -118,16 +119,9 @@ func plainSurvivors(_ events: [Event], _ queries: [String]) throws -> [Int: [Int
 }
 
 /// A generator of numbers that a seed fixes.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
+struct SplitMix: SeededGenerator {
+    var state: UInt64
     init(_ seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
     mutating func below(_ n: Int) -> Int { Int.random(in: 0..<n, using: &self) }
     mutating func pick<T>(_ items: [T]) -> T { items[below(items.count)] }
 }

@@ -5,6 +5,7 @@ import Ingest
 import KQL
 import ReferenceEvaluator
 import Tables
+import TestSupport
 import Testing
 
 @testable import Pipeline
@@ -12,15 +13,8 @@ import Testing
 /// What hunts save (records not taken apart, columns not read, files read in parts) against the reference evaluator over all rows of the
 /// same files. `VEDETTE_PROPERTY_CASES` and `VEDETTE_PROPERTY_SEED` as for `ReferenceTests`.
 @Suite struct HuntPropertyTests {
-    private struct Dice: RandomNumberGenerator {
+    private struct Dice: SeededGenerator {
         var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return z ^ (z >> 31)
-        }
         mutating func below(_ n: Int) -> Int { Int(next() % UInt64(max(1, n))) }
         mutating func pick<T>(_ items: [T]) -> T { items[below(items.count)] }
     }

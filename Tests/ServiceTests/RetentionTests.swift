@@ -1,18 +1,15 @@
 import Columnar
 import Glibc
 import KQL
+import TestSupport
 import Testing
 
 @testable import Detection
 
 /// What a rule retains: segments that are merged, expire, are spilled, saved and restored. A plain list of rows is the measure.
 @Suite struct RetentionTests {
-    struct Dice: RandomNumberGenerator {
+    struct Dice: SeededGenerator {
         var state: UInt64
-        mutating func next() -> UInt64 {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return state ^ (state >> 29)
-        }
     }
 
     static let columns = [BoundColumn(id: 1, name: "Text", type: .string), BoundColumn(id: 2, name: "N", type: .long)]
