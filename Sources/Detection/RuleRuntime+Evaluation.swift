@@ -66,14 +66,15 @@ extension RuleRuntime {
     /// The suffix over a window, whose end is the tick. Rows up to `stable` are all there, as far as is known.
     private func run(_ window: (from: Int64, to: Int64), stable: Int64, lineage: Bool) throws -> [Batch] {
         let context = EvaluationContext(now: window.to, seed: UInt64(bitPattern: window.to), limits: options.limits)
+        joins?.update(stores)
         let provider = WindowProvider(
-            program, stores, panes, from: window.from, to: window.to, stable: stable, lineage: lineage, context: context)
+            program, stores, panes, joins, from: window.from, to: window.to, stable: stable, lineage: lineage, context: context)
         var executorOptions = ExecutorOptions()
         executorOptions.prepared = program.prepared
         executorOptions.lineage = lineage
         executorOptions.stableTake = true
         var batches: [Batch] = []
-        let suffix = panes == nil ? program.panes.rowSuffix : program.panes.suffix
+        let suffix = panes == nil && !program.panes.nodes.isEmpty ? program.panes.rowSuffix : program.panes.suffix
         try Executor(provider: provider, context: context, options: executorOptions).run(suffix) { batch in
             batches.append(batch)
             return true
