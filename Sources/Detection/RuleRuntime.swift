@@ -41,7 +41,7 @@ final class RuleRuntime {
     /// By leg; empty until ``prepare()``.
     var stores: [LegStore] = []
     /// What is kept by panes instead of rows; nil: nothing.
-    private(set) var panes: PaneState?
+    var panes: PaneState?
     /// The rows of joins by key; nil: nothing.
     private(set) var joins: RowJoins?
     private var isPrepared = false
@@ -190,6 +190,7 @@ final class RuleRuntime {
         // What panes hold is kept as rows for a restart alone.
         if stores[leg].keepsRows || options.takesCheckpoints { stores[leg].append(rows, raw: raw) }
         panes?.accept(leg: leg, rows, raw: raw)
+        replaceFailedPanes(rows)
         latest = nil
     }
 
