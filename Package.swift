@@ -101,7 +101,7 @@ let package = Package(
         roomTests("Ingest", ["CKernels", "Columnar"]),
         roomTests("Matcher", ["Columnar", "KQL", "Evaluation"]),
         roomTests("Rules", ["Columnar"]),
-        roomTests("Detection", ["Columnar", "KQL", "Evaluation", "Matcher", "Rules", "Tables"]),
+        roomTests("Detection", ["CKernels", "Columnar", "KQL", "Evaluation", "Matcher", "Rules", "Tables"]),
         roomTests("Charts", ["Columnar", "KQL"]),
         roomTests("Storage", ["Columnar", "Ingest", "Rules", "Detection", grdb]),
         roomTests("Sinks", ["Columnar", "Detection", "Rules"]),

@@ -101,6 +101,13 @@ def counters(path):
     return (int(found[1]), int(found[4])) if found else (0, 0)
 
 
+def state(path):
+    """Rows kept at the end, and the bytes of state and evidence that the runtime accounts for them (`--counters`)."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        found = re.search(r"state: (\d+) rows kept, (\d+) bytes of state, (\d+) bytes of evidence", file.read())
+    return tuple(int(g) for g in found.groups()) if found else (0, 0, 0)
+
+
 def inflate_with_zlib(files):
     """The fallback reference: Python's zlib over the same files. Returns CPU and wall seconds."""
     cpu, wall = time.process_time(), time.monotonic()

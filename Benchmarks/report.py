@@ -76,8 +76,8 @@ def markdown(result):
         lines += [
             "## Rows that match", "",
             f"{b['rules']} further rules match {100 * b['share']:.2f} % of the rows ({b['survivors']:,} pairs of survivor and distinct sub-plan): CPU is "
-            f"{b['ratio']:.2f} times the quiet run's, {b['ns_per_survivor']:,.0f} ns and {b['bytes_per_survivor']:,.0f} bytes a pair, raw records "
-            f"for evidence included.", "",
+            f"{b['ratio']:.2f} times the quiet run's, {b['ns_per_survivor']:,.0f} ns and {b['bytes_per_survivor']:,.0f} bytes of state a pair"
+            + (f" and {b['evidence_bytes_per_survivor']:,.0f} of raw records for evidence" if "evidence_bytes_per_survivor" in b else "") + ".", "",
         ]
     if result.get("paths"):
         lines += ["## Referenced paths", ""]

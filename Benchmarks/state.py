@@ -60,6 +60,29 @@ SHAPES = {
         "PT1H",
     ),
 }
+# One side is rare: keys that both sides have are few, as in rules that look for a failed sign-in before a reset.
+SHAPES["row join, few partners"] = (
+    "hours",
+    HOUR + " | project TimeGenerated, UserPrincipalName, IPAddress"
+    " | join kind=inner (" + HOUR + " | where UserPrincipalName endswith '77@contoso.example' and Level == 7"
+    " | project UserPrincipalName, Level) on UserPrincipalName | where Level == 99",
+    "PT5M",
+    "PT1H",
+)
+SHAPES["row anti join"] = (
+    "hours",
+    HOUR + " | where UserPrincipalName endswith '77@contoso.example' | project TimeGenerated, UserPrincipalName, IPAddress"
+    " | join kind=leftanti (" + HOUR + " | project UserPrincipalName) on UserPrincipalName",
+    "PT5M",
+    "PT1H",
+)
+SHAPES["row join, all partners"] = (
+    "hours",
+    HOUR + " | project TimeGenerated, UserPrincipalName, IPAddress"
+    " | join kind=innerunique (" + HOUR + " | where Level == 7 | project UserPrincipalName, Level) on UserPrincipalName | where Level == 99",
+    "PT5M",
+    "PT1H",
+)
 NOTHING = "SigninLogs | where ResultType == '50126' and UserPrincipalName == 'nobody' and IPAddress == 'x' and CorrelationId == 'y' and Level == 99"
 
 

@@ -3,6 +3,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#if defined(__linux__)
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -148,6 +151,15 @@ uint64_t vk_resident_bytes(void) {
     int n = fscanf(file, "%llu %llu", &total, &resident);
     fclose(file);
     return n == 2 ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+#else
+    return 0;
+#endif
+}
+
+uint64_t vk_allocated_bytes(void) {
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
 #else
     return 0;
 #endif

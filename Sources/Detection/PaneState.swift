@@ -62,6 +62,8 @@ final class PaneState {
         nodes.reduce(0) { $0 + $1.bytes } + overflow.reduce(0) { $0 + $1.bytes }
             + panes.reduce(0) { $0 + $1.count * MemoryLayout<Pane>.stride }
     }
+    /// Why a row is not in its groups; nil if all are.
+    var failure: (any Error)? { nodes.lazy.compactMap(\.failure).first }
     var isEmpty: Bool { nodes.allSatisfy(\.isEmpty) && panes.allSatisfy(\.isEmpty) && overflow.allSatisfy(\.segments.isEmpty) }
 
     // MARK: Rows

@@ -17,6 +17,23 @@ extension RuleRuntime {
         return false
     }
 
+    /// Whether rows of a tick's window were refused or lost.
+    func isGapped(_ tick: Int64) -> Bool { gap.map { $0.least <= tick && $0.greatest >= tick - program.clock.period } ?? false }
+
+    /// Panes that could not take a row up hold a part of the rows. They are given up, and new ones begun: the rows so far count as refused,
+    /// so no result is drawn from what is left of their windows, and windows behind them are whole again.
+    func replaceFailedPanes(_ rows: Batch? = nil) {
+        guard let broken = panes, let reason = broken.failure else { return }
+        let known = broken.times + stores.flatMap { $0.segments.flatMap { [$0.least, $0.greatest] } } + (rows?.keys ?? []).map(\.time)
+        if let least = known.min(), let greatest = known.max() {
+            gap = (min(gap?.least ?? least, least), max(gap?.greatest ?? greatest, greatest))
+            failure = "\(reason); its groups are begun anew with rows after \(KustoTime.isoString(greatest))"
+        }
+        panes = PaneState(program.panes, options: options)
+        latest = nil
+        isDirty = true
+    }
+
     var canSpill: Bool { spillProblem == nil && options.spilledRowsPerRule > 0 }
 
     /// Moves the oldest rows to the disk while more are in memory than may be.
@@ -91,6 +108,7 @@ extension RuleRuntime {
             panes?.expire(leg: i, before: horizon)
         }
         panes?.cool(before: final)
+        replaceFailedPanes()
         let horizon = tick - program.clock.period
         if let g = gap, g.greatest < horizon { gap = nil }
     }

@@ -77,7 +77,10 @@ extension RuleRuntime {
         for s in segments.sorted(by: { $0.id < $1.id }) where stores.indices.contains(s.leg) {
             try stores[s.leg].restore(id: s.id, bytes: s.bytes, columns: program.split.legs[s.leg].columns)
             if let panes {
-                if let (rows, raw) = try stores[s.leg].content(s.id) { panes.accept(leg: s.leg, rows, raw: raw) }
+                if let (rows, raw) = try stores[s.leg].content(s.id) {
+                    panes.accept(leg: s.leg, rows, raw: raw)
+                    replaceFailedPanes(rows)
+                }
                 stores[s.leg].releaseRestored()
             }
             spill()

@@ -26,7 +26,8 @@ extension RuleRuntime {
         }
         // Raised before, gone now: an earlier tick has taken the episode over.
         for (id, before) in emitted.sorted(by: { $0.key < $1.key })
-        where alerts[id] == nil && before.alert.firstTick > baseTick && before.alert.status != .merged {
+        where alerts[id] == nil && before.alert.firstTick > baseTick && before.alert.status != .merged && !isGapped(before.alert.firstTick)
+        {
             var alert = before.alert
             alert.status = .merged
             alert.mergedInto = successor(of: alert, among: alerts)

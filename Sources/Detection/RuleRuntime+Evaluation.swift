@@ -10,8 +10,9 @@ extension RuleRuntime {
         let window = (from: tick - program.clock.period, to: tick)
         if !program.needsEmptyTicks, !hasRows(from: window.from, to: window.to) { return nil }
         // Rows of this window were refused: what only grows with them is still true, all else is not known.
-        let isGapped = gap.map { $0.least <= window.to && $0.greatest >= window.from } ?? false
-        if isGapped, !program.isMonotone { return nil }
+        // What was found while all were there stands.
+        let isGapped = isGapped(tick)
+        if isGapped, !program.isMonotone { return results[tick] }
         evaluations += 1
         let began = ContinuousClock.now
         defer { evaluationTime += began.duration(to: .now) }
@@ -35,7 +36,7 @@ extension RuleRuntime {
             observer?(
                 TickObservation(
                     ruleID: program.rule.id, tick: tick, isComplete: complete, columns: program.split.suffix.columns, batches: batches))
-            guard triggers else { return nil }
+            guard triggers else { return isGapped ? results[tick] : nil }
             let hasHistory = earliest.map { $0 <= window.from } ?? true
             if program.isBaseline, !hasHistory, !options.coldRaise {
                 heldTicks += 1
@@ -48,8 +49,8 @@ extension RuleRuntime {
                 isWindowComplete: complete && !isGapped,
                 isHistoryComplete: hasHistory, isAmended: amended)
         } catch {
-            failure = "\(error)"
-            return nil
+            failure = "\(error); the tick \(KustoTime.isoString(tick)) has no result"
+            return results[tick]
         }
     }
 
@@ -66,14 +67,15 @@ extension RuleRuntime {
     /// The suffix over a window, whose end is the tick. Rows up to `stable` are all there, as far as is known.
     private func run(_ window: (from: Int64, to: Int64), stable: Int64, lineage: Bool) throws -> [Batch] {
         let context = EvaluationContext(now: window.to, seed: UInt64(bitPattern: window.to), limits: options.limits)
+        joins?.update(stores)
         let provider = WindowProvider(
-            program, stores, panes, from: window.from, to: window.to, stable: stable, lineage: lineage, context: context)
+            program, stores, panes, joins, from: window.from, to: window.to, stable: stable, lineage: lineage, context: context)
         var executorOptions = ExecutorOptions()
         executorOptions.prepared = program.prepared
         executorOptions.lineage = lineage
         executorOptions.stableTake = true
         var batches: [Batch] = []
-        let suffix = panes == nil ? program.panes.rowSuffix : program.panes.suffix
+        let suffix = panes == nil && !program.panes.nodes.isEmpty ? program.panes.rowSuffix : program.panes.suffix
         try Executor(provider: provider, context: context, options: executorOptions).run(suffix) { batch in
             batches.append(batch)
             return true

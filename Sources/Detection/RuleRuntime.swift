@@ -41,7 +41,9 @@ final class RuleRuntime {
     /// By leg; empty until ``prepare()``.
     var stores: [LegStore] = []
     /// What is kept by panes instead of rows; nil: nothing.
-    private(set) var panes: PaneState?
+    var panes: PaneState?
+    /// The rows of joins by key; nil: nothing.
+    private(set) var joins: RowJoins?
     private var isPrepared = false
     /// The last evaluated tick triggered: the next one probably does.
     var triggered = false
@@ -114,7 +116,10 @@ final class RuleRuntime {
     func prepare() {
         guard !isPrepared else { return }
         isPrepared = true
-        if !program.isRowLocal { panes = PaneState(program.panes, options: options) }
+        if !program.isRowLocal {
+            panes = PaneState(program.panes, options: options)
+            joins = RowJoins(program.panes, limits: options.limits)
+        }
         let thin = panes
         stores = program.split.legs.map { LegStore(keepsRows: !(thin?.isThin($0.index) ?? false)) }
     }
@@ -139,8 +144,8 @@ final class RuleRuntime {
     var keptRows: Int {
         stores.reduce(0) { $0 + ($1.keepsRows ? $1.rowCount : 0) } + (panes?.overflow.reduce(0) { $0 + $1.rowCount } ?? 0)
     }
-    /// Memory of rows and panes, roughly; raw records not counted.
-    var stateBytes: Int { stores.reduce(panes?.bytes ?? 0) { $0 + $1.bytes } }
+    /// Memory of rows, panes and joins' indexes, roughly; raw records not counted.
+    var stateBytes: Int { stores.reduce((panes?.bytes ?? 0) + (joins?.bytes ?? 0)) { $0 + $1.bytes } }
     var openEpisodes: Int { base.open.values.count { !$0.isFull } }
     var suppressedOpenings: Int { base.suppressedOpenings }
     /// Rows came since the last look at open ticks.
@@ -185,6 +190,7 @@ final class RuleRuntime {
         // What panes hold is kept as rows for a restart alone.
         if stores[leg].keepsRows || options.takesCheckpoints { stores[leg].append(rows, raw: raw) }
         panes?.accept(leg: leg, rows, raw: raw)
+        replaceFailedPanes(rows)
         latest = nil
     }
 

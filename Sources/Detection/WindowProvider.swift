@@ -16,6 +16,8 @@ struct WindowProvider: TableProvider {
         let columns: [BoundColumn]
         let segments: [LegStore.Segment]
         let horizon: [CompiledExpression]
+        /// The rows of each segment that matter, ascending; nil: all.
+        var chosen: [Int64: ContiguousArray<Int32>]?
     }
     private let legs: [String: Source]
     private let panes: Groups?
@@ -28,9 +30,10 @@ struct WindowProvider: TableProvider {
 
     /// Rows with a time in [from, to], both ends closed, whose horizon conditions hold at `context.now`.
     /// Rows up to `stable` are all there, as far as is known; `lineage`: groups are asked for what they were made of.
+    /// `joins` must be up to date.
     init(
-        _ program: RuleProgram, _ stores: [LegStore], _ panes: PaneState?, from: Int64, to: Int64, stable: Int64, lineage: Bool,
-        context: EvaluationContext
+        _ program: RuleProgram, _ stores: [LegStore], _ panes: PaneState?, _ joins: RowJoins?, from: Int64, to: Int64, stable: Int64,
+        lineage: Bool, context: EvaluationContext
     ) {
         horizons = program.horizons
         var legs: [String: Source] = [:]
@@ -38,6 +41,20 @@ struct WindowProvider: TableProvider {
             legs[Leg.storeName(leg.index)] = Source(
                 columns: leg.columns, segments: stores[i].segments.filter { $0.greatest >= from && $0.least <= to },
                 horizon: horizons[i])
+        }
+        for (j, join) in program.panes.joins.enumerated() {
+            for (s, side) in join.sides.enumerated() where side.isReduced {
+                let partnered = joins?.partnered(j, side: s)
+                for (i, input) in side.inputs.enumerated() {
+                    guard var source = legs[Leg.storeName(input.leg)] else { continue }
+                    if let partnered {
+                        var chosen: [Int64: ContiguousArray<Int32>] = [:]
+                        for s in source.segments { chosen[s.id] = partnered[JoinIndex.SegmentID(input: i, id: s.id)] }
+                        source.chosen = chosen
+                    }
+                    legs[JoinPlan.name(j, side: s, input: i)] = source
+                }
+            }
         }
         self.legs = legs
         self.panes = panes.map { Groups(state: $0, stable: stable, lineage: lineage) }
@@ -48,8 +65,16 @@ struct WindowProvider: TableProvider {
         self.context = context
     }
 
-    private func window(_ s: LegStore.Segment, _ horizon: [CompiledExpression]) throws -> Batch? {
-        let rows = try s.rows()
+    private func window(
+        _ s: LegStore.Segment, _ horizon: [CompiledExpression], _ chosen: [Int64: ContiguousArray<Int32>]? = nil
+    ) throws -> Batch? {
+        var rows: Batch
+        if let chosen {
+            guard let wanted = chosen[s.id] else { return nil }
+            rows = try s.rows().gather(wanted)
+        } else {
+            rows = try s.rows()
+        }
         guard let keys = rows.keys else { return nil }
         var selection = Bitmap(repeating: s.least >= from && s.greatest <= to, count: rows.count)
         if selection.isEmpty { for r in 0..<rows.count where keys[r].time >= from && keys[r].time <= to { selection[r] = true } }
@@ -70,7 +95,7 @@ struct WindowProvider: TableProvider {
         guard let leg = legs[table] else { throw EvaluationError("no leg is called `\(table)`") }
         let positions = columns.map { c in leg.columns.firstIndex { $0.id == c.id } }
         for s in leg.segments {
-            guard let b = try window(s, leg.horizon) else { continue }
+            guard let b = try window(s, leg.horizon, leg.chosen) else { continue }
             let picked = zip(columns, positions).map { c, p in p.map { b.columns[$0] } ?? Column.nulls(c.type, count: b.count) }
             guard try emit(Batch(columns: picked, count: b.count, keys: b.keys, lineage: b.lineage)) else { return }
         }

@@ -175,6 +175,10 @@ struct Replay: ParsableCommand {
             lines.append(
                 "matcher: \(c.rows) rows, \(c.batches) batches, \(c.atomKernels) atom kernels, \(c.valuesTested) values tested, \(c.memoHits) memo hits, \(c.residualRows) residual rows in \(c.residualRuns) runs, \(c.survivors) survivors"
             )
+            let f = engine.figures
+            lines.append(
+                "state: \(f.reduce(0) { $0 + $1.retainedRows }) rows kept, \(f.reduce(0) { $0 + $1.stateBytes }) bytes of state, \(f.reduce(0) { $0 + $1.evidenceBytes }) bytes of evidence"
+            )
             lines.append(
                 "cpu: \(round(cpu * 1000) / 1000) s, \(cpu > 0 ? Figures.bytes(Double(s.rawBytes) / cpu) : "-") raw per CPU-second; peak memory \(Figures.bytes(Double(vk_peak_resident_bytes())))"
             )

@@ -34,6 +34,11 @@ import Testing
             .panesAndRows, "rows of Events from 00:05:00 to 0 before the tick"
         ),
         ("Events | join kind=inner (Others) on User", .rows, "at each tick"),
+        ("Events | join kind=inner (Others) on User", .rows, "both sides by 1 keys; a tick reads rows that have a partner"),
+        ("Events | join kind=leftanti (Others) on User", .rows, "a tick reads all rows of the left side, which are results"),
+        ("Events | join kind=fullouter (Others) on User", .rows, "join kind=fullouter: all rows are read at each tick"),
+        ("Events | join kind=inner (Others | top 3 by Count) on User", .rows, "the other side is no rows of tables"),
+        ("Events | summarize n = dcount(Where) by User | where n > 3", .panes, "standard error"),
         ("Events | summarize n = countif(TimeGenerated > ago(5m)) by User | where n > 2", .rows, "why rows: a summarize reads now()"),
         ("Events | where TimeGenerated > startofday(ago(1h)) | summarize count() by User", .rows, "not at a fixed distance from now()"),
         ("Events | where rand() > 2 | summarize count() by User", .rows, "why rows"),
@@ -97,6 +102,49 @@ import Testing
     @Test("checkpoints and replays do not show", arguments: [true, false]) func saving(_ takes: Bool) throws {
         let expected = try run().bench.alerts
         #expect(try run(every: 2, checkpoints: takes) { $0.takesCheckpoints = takes }.bench.alerts == expected)
+    }
+
+    // MARK: Failures
+
+    /// A burst of groups that may not be held, then a quiet hour, then rows again.
+    private func burst(_ query: String, kills: Bool = false) throws -> Bench {
+        let bench = try Bench([rule(query, over: 15) { $0.grouping = .alertPerResult }], lateness: 0) {
+            $0.limits = EvaluationLimits(heldRows: 20)
+        }
+        try bench.feed([Event(1, "a"), Event(2, "a"), Event(3, "a")])
+        bench.advance(to: 6)
+        try bench.feed((0..<50).map { Event(7, "user\($0)") } + [Event(8, "b"), Event(8, "b"), Event(8, "b")])
+        bench.advance(to: 40)
+        try bench.feed([Event(41, "c"), Event(42, "c"), Event(43, "c")])
+        bench.advance(to: 80)
+        return bench
+    }
+
+    @Test("panes that could not take a row up are begun anew: windows behind it are whole again")
+    func recovery() throws {
+        let bench = try burst("Events | summarize n = count() by User | where n > 2")
+        let figures = bench.engine.figures[0]
+        #expect(
+            figures.failure?.contains("its groups are begun anew with rows after 2026-03-02T00:08:00") == true, "\(figures.failure ?? "")")
+        // Before the burst, and behind it.
+        #expect(bench.firstTicks == [5, 45])
+        #expect(bench.alerts.values.allSatisfy { $0.status != .merged && $0.isWindowComplete })
+    }
+
+    @Test("a rule whose results can shrink says nothing of windows with lost rows") func silence() throws {
+        let bench = try burst("Events | summarize n = count() by User | where n == 3")
+        #expect(bench.firstTicks == [5, 45])
+    }
+
+    @Test("an evaluation that fails costs its tick and no other") func failedTick() throws {
+        let bench = try Bench([rule("Events | summarize n = count() by User | where n > 1 | extend x = 1", over: 5)]) {
+            $0.limits = EvaluationLimits(resultRows: 3)
+        }
+        for i in 0..<6 { try bench.feed([Event(1, "u\(i)"), Event(1, "u\(i)")]) }
+        try bench.feed([Event(12, "a"), Event(13, "a")])
+        bench.advance(to: 30)
+        #expect(bench.firstTicks == [15])
+        #expect(bench.engine.figures[0].failure?.contains("the tick 2026-03-02T00:05:00") == true)
     }
 
     @Test("evidence of a group is there however many rows it has") func evidence() throws {

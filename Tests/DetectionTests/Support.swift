@@ -109,7 +109,9 @@ final class Bench {
     }
 
     /// Each event has a hash of its own.
-    @discardableResult func feed(_ events: [Event], table: String = "Events", early: Bool = false) throws -> [AlertEvent] {
+    @discardableResult func feed(_ events: [Event], table: String = "Events", early: Bool = false, raw keepsRaw: Bool = true) throws
+        -> [AlertEvent]
+    {
         let keys = events.map { e in
             fed += 1
             return RowKey(time: start + Int64(e.at) * minute, hashHigh: 7, hashLow: fed)
@@ -132,7 +134,7 @@ final class Bench {
             Batch(columns: columns, count: events.count), table: table, context: EvaluationContext(now: 0)
         ) { keys[$0] }
         var raw: [RecordHash: String] = [:]
-        for k in keys { raw[RecordHash(k)] = "{\"n\":\(k.hashLow)}" }
+        if keepsRaw { for k in keys { raw[RecordHash(k)] = "{\"n\":\(k.hashLow)}" } }
         return note(engine.accept(found.map { SurvivorRows(matches: $0, raw: raw) }) + (early ? engine.raiseEarly() : []))
     }
 

@@ -2,7 +2,9 @@ import Columnar
 import Detection
 import Evaluation
 import KQL
+import Matcher
 import Rules
+import Synchronization
 import Tables
 
 /// Rules over a log, with everything that follows from the seed.
@@ -17,6 +19,8 @@ struct LawCase {
     let coldRaise: Bool
     /// The logs are said to be complete up to here; nil: unknown.
     let completeThrough: Int64?
+    /// Compiled literals, which all engines after the first read back.
+    let literals = LiteralMemory()
 
     static let functions = FunctionRegistry.standard
     static let catalog = LogGenerator.catalog
@@ -40,9 +44,24 @@ struct LawCase {
             coldRaise: g.chance(40), completeThrough: g.chance(25) ? highest + g.upTo(20) * scale.unit : nil)
     }
 
+    /// A rule of each shape, as a cache gives them back.
+    init(seed: UInt64, shapes: [RuleShape], dense: Bool = false) throws {
+        var g = Generator(seed)
+        let scale = g.chance(75) ? TimeScale.minutes : .hours
+        var logs = LogGenerator(seed: g.next(), scale: scale)
+        let log = logs.log(dense: dense)
+        let brought = Set(log.sources.joined().map(\.table)).sorted()
+        var rules = RuleGenerator(seed: g.next(), scale: scale, tables: brought)
+        rules.isLoose = true
+        try self.init(
+            seed: seed, log: log, rules: shapes.enumerated().map { rules.rule($0.offset, shape: $0.element) },
+            mode: g.chance(15) ? .parity : .streaming, isCached: true)
+    }
+
+    /// `stale`: what the cache gives for a rule, by position, as if the rule had not changed.
     init(
         seed: UInt64, log: RandomLog, rules: [AnalyticsRule], mode: DetectionOptions.Mode = .streaming, coldRaise: Bool = true,
-        completeThrough: Int64? = nil
+        completeThrough: Int64? = nil, isCached: Bool? = nil, stale: [Int: AnalyticsRule]? = nil
     ) throws {
         self.seed = seed
         self.log = log
@@ -50,11 +69,12 @@ struct LawCase {
         self.mode = mode
         self.coldRaise = coldRaise
         self.completeThrough = completeThrough
+        let stale = stale ?? [:]
         let compiler = RuleCompiler(functions: LawCase.functions, schemas: LawCase.catalog)
         var programs: [RuleProgram] = []
         var plans: [Plan] = []
         for rule in rules {
-            let compiled = compiler.compile(rule)
+            let compiled = compiler.compile(stale[programs.count] ?? rule)
             let bound = Binder(functions: LawCase.functions, schemas: LawCase.catalog).bind(SyntaxTree.parse(rule.query))
             guard let program = compiled.program, let plan = bound.plan else {
                 throw Unbound(
@@ -62,7 +82,7 @@ struct LawCase {
                         + rule.query)
             }
             // Every other case runs programs as a cache gives them back.
-            programs.append(seed.isMultiple(of: 2) ? try LawCase.reread(program) : program)
+            programs.append(isCached ?? seed.isMultiple(of: 2) ? try LawCase.reread(program) : program)
             plans.append(plan)
         }
         self.programs = programs
@@ -96,6 +116,13 @@ struct LawCase {
             \(r.query)
             """
     }
+}
+
+/// Keeps compiled literals as the rule cache does, without a folder.
+final class LiteralMemory: LiteralStore {
+    private let known = Mutex<[String: [UInt8]]>([:])
+    func load(_ name: String) -> [UInt8]? { known.withLock { $0[name] } }
+    func save(_ name: String, _ bytes: [UInt8]) { known.withLock { $0[name] = bytes } }
 }
 
 /// Cells, rows and alerts as text that is equal exactly when they are.

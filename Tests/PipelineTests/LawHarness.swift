@@ -56,6 +56,17 @@ struct LawHarness {
         return out
     }
 
+    /// The differences between a run's alerts and those of the plain evaluator, at most one a rule: nothing else is looked at.
+    func alertDifferences(_ outcome: LawOutcome) -> [String] {
+        var out = outcome.failures.map { "seed \(lawCase.seed): a rule failed: \($0)" }
+        for (rule, answer) in answers.enumerated() {
+            if let text = alertDifference(answer, outcome, lawCase.rules[rule].id, false) {
+                out.append(text + "\n" + lawCase.describe(rule))
+            }
+        }
+        return out
+    }
+
     private func difference(_ o: TickObservation, _ rule: Int) -> String? {
         let answer = answers[rule]
         let at = KustoTime.isoString(o.tick)

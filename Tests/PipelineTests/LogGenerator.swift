@@ -68,12 +68,13 @@ struct LogGenerator {
         self.scale = scale
     }
 
-    mutating func log() -> RandomLog {
+    /// `dense`: thousands of records from one source, so that the largest batches are filled; else some dozens from up to four.
+    mutating func log(dense: Bool = false) -> RandomLog {
         let span = scale.unit == KustoTime.ticksPerMinute ? Int64(g.pick([30, 90, 150])) : Int64(g.pick([24, 60, 96]))
         let lateness = scale.unit * Int64(g.pick([0, 1, 5, 20]))
         let tables = g.some(["AWSCloudTrail", "SigninLogs", "AzureActivity", "Law_CL"], 2 + g.below(3))
-        let rows = g.pick([12, 50, 90, 150])
-        let sourceCount = 1 + g.below(4)
+        let rows = dense ? 4_500 : g.pick([12, 50, 90, 150])
+        let sourceCount = dense ? 1 : 1 + g.below(4)
         var sources: [[(record: LogRecord, arrival: Int64, order: Int)]] = Array(repeating: [], count: sourceCount)
         // Quiet stretches and bursts: rows gather around a few centres.
         let centres = (0..<(1 + g.below(5))).map { _ in g.upTo(span) }

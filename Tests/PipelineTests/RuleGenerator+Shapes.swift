@@ -30,7 +30,7 @@ extension RuleGenerator {
         }
     }
 
-    mutating func joined(_ period: Int) -> QueryPiece {
+    mutating func joined(_ period: Int, kinds: [String]? = nil) -> QueryPiece {
         let same = g.chance(40)
         let first = g.pick(tables)
         var left = rows(first)
@@ -44,13 +44,15 @@ extension RuleGenerator {
         let key = fresh("k")
         let l = keyed(left, a, key)
         let r = keyed(right, b, key)
-        let kind = g.pick([
-            "inner", "inner", "innerunique", "leftouter", "leftouter", "leftanti", "leftsemi", "rightouter", "rightanti", "fullouter", "",
-        ])
+        let kind = g.pick(
+            kinds ?? [
+                "inner", "inner", "innerunique", "leftouter", "leftouter", "leftanti", "leftsemi", "rightsemi", "rightouter", "rightanti",
+                "fullouter", "",
+            ])
         var out = QueryPiece(text: l.text + "\n| join " + (kind.isEmpty ? "" : "kind=\(kind) ") + "(" + r.text + ") on \(key)", columns: [])
         switch kind {
         case "leftanti", "leftsemi": out.columns = l.columns
-        case "rightanti": out.columns = r.columns
+        case "rightanti", "rightsemi": out.columns = r.columns
         default:
             out.columns = l.columns + r.columns.map { $0.name == key ? QueryColumn(name: key + "1", type: $0.type, words: $0.words) : $0 }
         }

@@ -26,6 +26,8 @@ struct RuleGenerator {
     var serial = 0
     /// `let` statements of the query being made.
     var lets: [String] = []
+    /// Fewer conditions, and triggers that mostly ask for a row: more rules alert.
+    var isLoose = false
 
     init(seed: UInt64, scale: TimeScale, tables: [String] = RuleGenerator.tableNames) {
         g = Generator(seed)
@@ -40,12 +42,13 @@ struct RuleGenerator {
 
     // MARK: Rules
 
-    mutating func rule(_ number: Int) -> AnalyticsRule {
+    /// A rule of a shape, or of any.
+    mutating func rule(_ number: Int, shape: RuleShape? = nil) -> AnalyticsRule {
         lets = []
         let isNRT = scale.suffix == "m" && g.chance(6)
         let frequency = isNRT ? 1 : Int64(g.pick([2, 5, 10, 15, 30]))
         let period = isNRT ? 1 : g.pick([frequency, frequency, 2 * frequency, 3 * frequency + 1, 60, 90])
-        let body = query(period: Int(period))
+        let body = shape.map { query($0, period: Int(period)) } ?? query(period: Int(period))
         var text = lets.joined(separator: "\n")
         if !text.isEmpty { text += "\n" }
         text += body.text
@@ -53,13 +56,15 @@ struct RuleGenerator {
             id: "00000000-0000-4000-8000-" + String(String(1_000_000_000_000 + number).suffix(12)), name: "Law rule \(number)", query: text,
             queryFrequency: frequency * scale.unit, queryPeriod: period * scale.unit)
         r.kind = isNRT ? .nrt : .scheduled
-        switch g.below(12) {
+        switch isLoose ? g.below(12) * 3 : g.below(12) {
         case 0: (r.triggerOperator, r.triggerThreshold) = (.lessThan, 1 + g.below(3))
         case 1: (r.triggerOperator, r.triggerThreshold) = (.equal, g.below(3))
         case 2: (r.triggerOperator, r.triggerThreshold) = (.notEqual, g.below(2))
         case 3: (r.triggerOperator, r.triggerThreshold) = (.greaterThan, 1 + g.below(3))
         default: (r.triggerOperator, r.triggerThreshold) = (.greaterThan, 0)
         }
+        r.tactics = g.some(["InitialAccess", "Persistence", "Discovery"], g.below(3))
+        r.techniques = g.some(["T1078", "T1110.003", "T1098", "T1087.004"], g.below(3))
         if g.chance(20) { r.startTime = LogGenerator.start + g.upTo(30) * scale.unit / 2 }
         if g.chance(25) { r.suppression = Int64(g.pick([5, 20, 60])) * scale.unit }
         r.grouping = g.chance(55) ? .alertPerResult : .singleAlert
@@ -78,7 +83,9 @@ struct RuleGenerator {
     // MARK: Queries
 
     mutating func query(period: Int) -> QueryPiece {
-        switch g.below(23) {
+        switch g.below(25) {
+        case 23: return series(period)
+        case 24: return firstSeen(period)
         case 18: return summary(rows(), period: period)
         case 19: return groupedBaseline(period)
         case 20: return groupedJoin(period)
@@ -105,8 +112,8 @@ struct RuleGenerator {
     /// A table with up to four row-local steps.
     mutating func rows(_ table: String? = nil) -> QueryPiece {
         var q = RuleGenerator.table(table ?? g.pick(tables))
-        if g.chance(65) { q.text += "\n| where " + predicate(q, depth: g.below(3)) }
-        for _ in 0..<g.below(4) { q = step(q) }
+        if g.chance(isLoose ? 40 : 65) { q.text += "\n| where " + predicate(q, depth: g.below(3)) }
+        for _ in 0..<g.below(isLoose ? 3 : 4) { q = step(q) }
         return q
     }
 
@@ -150,7 +157,7 @@ struct RuleGenerator {
     }
 
     mutating func filtered(_ q: QueryPiece) -> QueryPiece {
-        guard g.chance(60) else { return q }
+        guard g.chance(isLoose ? 25 : 60) else { return q }
         var q = q
         q.text += "\n| where " + predicate(q, depth: 0)
         return q
@@ -174,7 +181,7 @@ struct RuleGenerator {
         var out = QueryPiece(
             text: q.text + "\n| summarize " + aggregates.map(\.text).joined(separator: ", ") + by,
             columns: keys.map(\.column) + aggregates.map(\.column))
-        if g.chance(70), let n = out.of(.long).last {
+        if g.chance(isLoose ? 40 : 70), let n = out.of(.long).last {
             out.text += "\n| where \(n.name) \(g.pick([">", ">=", ">", "<", "==", "!="])) \(g.below(4))"
         }
         if g.chance(25) { out = step(out) }

@@ -56,6 +56,8 @@ uint64_t vk_monotonic_ns(void);
 /// Resident memory of the process in bytes: now, and the peak. 0 when unknown.
 uint64_t vk_resident_bytes(void);
 uint64_t vk_peak_resident_bytes(void);
+/// Bytes that the allocator has handed out and not got back. 0 when unknown.
+uint64_t vk_allocated_bytes(void);
 
 VK_END
 

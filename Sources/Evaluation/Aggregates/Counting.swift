@@ -191,7 +191,8 @@ final class DistinctCountAccumulator: Accumulator {
     }
 
     var readsOrder: Bool { false }
-    var bytes: Int { sketches.count * MemoryLayout<DistinctSketch>.stride + entries * 16 }
+    /// With what the allocator takes for each list of hashes.
+    var bytes: Int { sketches.count * MemoryLayout<DistinctSketch>.stride + entries * 16 + min(sketches.count, entries) * 48 }
     func resize(_ groups: Int) { sketches.grow(to: groups, DistinctSketch()) }
 
     private func insert(_ hash: UInt64, _ g: Int) {

@@ -50,8 +50,8 @@ public final class PaneAggregation {
     private var rows = PaneRows()
     /// Cells that no pane and no node has any more.
     private var dead = 0
-    /// Why nothing can be evaluated any more.
-    private var failure: (any Error)?
+    /// Why the rows are not all in the cells: nothing can be evaluated any more.
+    public private(set) var failure: (any Error)?
 
     // Marks of groups, for counting and numbering: valid where the stamp is the current one.
     private var stamps = ContiguousArray<UInt32>()
@@ -111,7 +111,7 @@ public final class PaneAggregation {
 
     // MARK: Rows
 
-    /// Adds rows of a leg. If it throws, every later ``evaluate(_:through:extra:)`` throws the same.
+    /// Adds rows of a leg. If that fails, ``failure`` says why, and every later ``evaluate(_:through:extra:lineage:)`` throws it.
     public func add(_ batch: Batch, input: Int) {
         guard failure == nil else { return }
         do { try addRows(batch, input) } catch { failure = error }
@@ -133,8 +133,8 @@ public final class PaneAggregation {
     private func intern(_ batch: Batch) throws -> ContiguousArray<UInt32> {
         if isSingle { return ContiguousArray(repeating: 0, count: batch.count) }
         let ids = try table.intern(try keyExprs.map { try $0.evaluate(batch, context).materialized(rows: batch.count) })
-        try limits.check(held: table.count, by: "summarize")
         references.grow(to: table.count, 0)
+        try limits.check(held: table.count, by: "summarize")
         return ids
     }
 
@@ -287,17 +287,14 @@ public final class PaneAggregation {
 
     /// The result of the summarize over the rows in the panes of `views` (by input; nil: none), and `extra` rows of legs that are kept
     /// elsewhere. Panes up to `through` (by input) are not expected to change any more. `lineage`: with what each group was made of.
+    ///
+    /// Throws ``EvaluationError`` when a limit is reached or a row could not be added before. What only this evaluation met is gone with it.
     public func evaluate(
         _ views: [ClosedRange<Int64>?], through: [Int64], extra: [[Batch]] = [], lineage: Bool = true
     ) throws -> [Batch] {
         if let failure { throw failure }
-        do {
-            let chosen = try views.enumerated().map { i, v in try v.map { try cover($0, through: through[i], input: i) } ?? [] }
-            return try result(chosen, extra, lineage)
-        } catch {
-            failure = error
-            throw error
-        }
+        let chosen = try views.enumerated().map { i, v in try v.map { try cover($0, through: through[i], input: i) } ?? [] }
+        return try result(chosen, extra, lineage)
     }
 
     private func result(_ chosen: [ContiguousArray<UInt32>], _ extra: [[Batch]], _ lineage: Bool) throws -> [Batch] {
@@ -408,11 +405,15 @@ public final class PaneAggregation {
         let first = groupOf.count
         groupOf.append(contentsOf: groups)
         let target = ContiguousArray(to.lazy.map { UInt32(truncatingIfNeeded: first + Int($0)) })
-        for s in states {
-            s.resize(groupOf.count)
-            try s.merge(s, from, into: target)
-        }
         rows.resize(groupOf.count)
+        do {
+            for s in states { s.resize(groupOf.count) }
+            for s in states { try s.merge(s, from, into: target) }
+        } catch {
+            // No node has the cells that were begun.
+            drop(groups.count)
+            throw error
+        }
         for (f, t) in zip(from, target) { rows.add(Int(t), own: Int(f)) }
         nodesBuilt += 1
         return ContiguousArray((first..<groupOf.count).lazy.map { UInt32(truncatingIfNeeded: $0) })

@@ -23,10 +23,12 @@ struct PaneSteps {
     }
     private let steps: [Step]
 
-    init(_ input: PaneInput) throws {
-        steps = try input.steps.map { step in
+    /// `filters`: conditions are applied; else rows stay and correspond to those that come.
+    init(_ input: PaneInput, filters: Bool = true) throws {
+        steps = try input.steps.compactMap { step in
             switch step {
             case .pick(let positions, let types): .pick(positions, types)
+            case .filter where !filters: nil
             case .filter(let e, let columns): .filter(try CompiledExpression(e, input: columns, subqueries: NoSubqueries()))
             case .project(let exprs, let columns):
                 .project(try exprs.map { try CompiledExpression($0, input: columns, subqueries: NoSubqueries()) })

@@ -20,7 +20,11 @@ struct PaneRows {
     init(keysOnly: Bool = false) { self.keysOnly = keysOnly }
 
     var count: Int { counts.count }
-    var bytes: Int { count * (MemoryLayout<RowKey>.stride + 16) + keys.count * MemoryLayout<RowKey>.stride + sampled * 40 }
+    /// With what the allocator takes for each list of further keys.
+    var bytes: Int {
+        let key = MemoryLayout<RowKey>.stride
+        return count * (key + 16) + keys.count * key + sampled * key + min(sampled, count) * 48
+    }
 
     private static let none = RowKey(time: 0, hashHigh: 0, hashLow: 0)
 
