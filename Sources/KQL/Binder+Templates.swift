@@ -63,10 +63,10 @@ extension BindingSession {
     func bindTopNested(_ levels: [TopNestedLevel], _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
         if input.isUnknown { return input }
         struct Level {
-            let name: String
+            var name: String
             let value: String
             let aggregate: String
-            let aggregateName: String
+            var aggregateName: String
             let count: String?
             let others: String?
             let ascending: Bool
@@ -92,10 +92,16 @@ extension BindingSession {
                     name: level, value: words(value), aggregate: words(by), aggregateName: aggregateName, count: l.count.map(words),
                     others: l.others.map(words), ascending: ascending))
         }
-        let names = made.map(\.name) + made.map(\.aggregateName)
-        guard Set(names).count == names.count else {
-            error(.duplicateColumn, "two levels of `top-nested` have the same name", op.range, mend: "name them: `of name = column`")
-            return unknownRelation(op.range)
+        // Equal names are numbered, in the order of the columns, as Kusto's own parser does it.
+        var taken: Set<String> = []
+        func unique(_ name: String) -> String {
+            var n = 0
+            while !taken.insert(n == 0 ? name : "\(name)\(n)").inserted { n += 1 }
+            return n == 0 ? name : "\(name)\(n)"
+        }
+        for i in made.indices {
+            made[i].name = unique(made[i].name)
+            made[i].aggregateName = unique(made[i].aggregateName)
         }
         let q = BindingSession.quoted
         var query = "let _x_T0 = _x_T | extend " + made.enumerated().map { i, l in "_x_v\(i) = \(l.value)" }.joined(separator: ", ") + ";\n"
@@ -165,7 +171,8 @@ extension BindingSession {
 
     // MARK: reduce
 
-    /// `custom("reduce")`: the texts; options `threshold` and `characters`.
+    /// `custom("reduce")`: the texts; options `threshold` and `characters`. Columns: those of the input and `Pattern` with `kind=source`,
+    /// which is the option `source`; else `Pattern`, `Count`, `Representative`.
     func bindReduce(_ e: Expr, _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
         var value = e
         if case .named(_, let inner) = e.kind { value = inner }
@@ -174,11 +181,12 @@ extension BindingSession {
             error(.argumentType, "`reduce` is by text, not by a \(bound.type.rawValue)", value.range, mend: "convert it with tostring()")
             return unknownRelation(op.range)
         }
-        if let kind = op.parameter("kind") {
-            error(.unsupportedOption, "`kind` of `reduce` is not supported", kind.range, mend: "leave it out")
-            return unknownRelation(op.range)
-        }
         var options: [String: Value] = [:]
+        if let kind = op.parameter("kind") {
+            let text = parameterText(kind)
+            if text != "source" { unknown(.badParameter, "kind", text, kind.range, among: ["source"]) }
+            options["source"] = .bool(true)
+        }
         for p in op.parameters where ["threshold", "characters"].contains(p.name.text) {
             guard let v = bind(p.value, Scope(scope.env)).flatMap(constantValue) else {
                 error(.notConstant, "`\(p.name.text)` must be a constant", p.value.range)
@@ -193,7 +201,13 @@ extension BindingSession {
             }
         }
         if input.isUnknown { return input }
-        let columns = [column("Pattern", .string), column("Count", .long), column("Representative", .string)]
+        let pattern = column("Pattern", .string)
+        if options["source"] != nil, input.columns.contains(where: { $0.name == pattern.name }) {
+            error(.duplicateColumn, "there is a column `Pattern` already", op.range, mend: "rename it before")
+            return unknownRelation(op.range)
+        }
+        let columns =
+            options["source"] != nil ? input.columns + [pattern] : [pattern, column("Count", .long), column("Representative", .string)]
         return Relation(
             plan: Plan(
                 .custom(name: "reduce", inputs: [input.plan], arguments: [bound], options: options), columns: columns, range: op.range))
