@@ -95,7 +95,8 @@ extension BindingSession {
         for (i, c) in input.columns.enumerated() {
             let current = x.columns[i]
             if current.id == c.id {
-                p.add(handed(c) ?? c, none)
+                // A column that the body computes takes the place of the input's of that name.
+                p.add(handed(c) ?? inner.columns.first { $0.name == c.name } ?? c, none)
             } else if let kept = handed(current), expanded.contains(current.id) {
                 p.add(kept, none)
             }

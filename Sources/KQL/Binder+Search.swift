@@ -14,7 +14,9 @@ extension BindingSession {
             case let other: unknown(.badParameter, "kind", other, e.range, among: ["case_insensitive", "case_sensitive", "default"])
             }
         }
-        guard let sources = input.map({ [Branch(relation: $0, name: $0.alias ?? "union_arg0")] }) ?? searched(tables, op, env) else { return nil }
+        guard let sources = input.map({ [Branch(relation: $0, name: $0.alias ?? "union_arg0")] }) ?? searched(tables, op, env) else {
+            return nil
+        }
         let isNamed = input != nil || !tables.isEmpty
         guard let branches = matching(predicate, sources, caseSensitive, isNamed: isNamed, op, env), !branches.isEmpty else { return nil }
         return merge(branches, isInner: false, source: "$table", op)

@@ -98,7 +98,8 @@ extension Language {
             "top-hitters", "top-hitters rows of expr [by number]", "The most frequent values, or those with the greatest sum.",
             people + "| top-hitters 1 of user", notes: "exact, not approximate"),
         op(
-            "reduce", "reduce [kind=source] by expr [with threshold=..., characters=...]", "Groups texts by patterns with `*` for what varies.",
+            "reduce", "reduce [kind=source] by expr [with threshold=..., characters=...]",
+            "Groups texts by patterns with `*` for what varies.",
             "datatable(s: string)['login of bob', 'login of ann'] | reduce by s"),
         op(
             "partition", "partition [hint.strategy=...] by column (operators)", "Runs operators over the rows of each value of a column.",
