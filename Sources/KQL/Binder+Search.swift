@@ -190,7 +190,7 @@ extension BindingSession {
         if inner.isEmpty { return starts || ends ? constant(.bool(true), range) : call(.has, .hasCS, "") }
         if inner.utf8.contains(0x2A) {
             let parts = inner.split(separator: "*", omittingEmptySubsequences: false).map { RegexText.quoted(String($0)) }
-            var pattern = (starts ? "" : #"\b"#) + parts.joined(separator: #"\S*"#) + (ends ? "" : #"\b"#)
+            var pattern = (starts ? "" : #"\b"#) + parts.joined(separator: ".*") + (ends ? "" : #"\b"#)
             if !caseSensitive { pattern = "(?i)" + pattern }
             return BoundExpr(.call(BinaryOperator.matchesRegex.rawValue, [value, constant(.string(pattern), range)]), .bool, range)
         }

@@ -122,6 +122,41 @@ import Testing
     ])
     func series(_ c: QueryCase) throws { try check(c) }
 
+    static let nested = """
+        let D = datatable(a:string, b:string, c:string, x:long)
+            ['k', 'p', 'l1', 5, 'k', 'p', 'l2', 3, 'k', 'q', 'l1', 2, 'k', 'r', 'l4', 1, 't', 'p', 'l1', 4, 'u', 'p', 'l1', 2, 'v', 'q', 'l2', 1];
+        D | top-nested
+        """
+
+    @Test(
+        "others of top-nested stay others at the levels below, with null at those that have none",
+        arguments: [
+            QueryCase(
+                nested
+                    + " 2 of a with others='rest' by sum(x), top-nested 2 of b by sum(x), top-nested 1 of c with others='more' by sum(x)",
+                [
+                    "k|11|p|8|l1|5", "k|11|p|8|more|3", "k|11|q|2|l1|2", "k|11||null|more|1", "t|4|p|4|l1|4", "rest|3||null|more|3",
+                ], anyOrder: true),
+            QueryCase(
+                nested + " 1 of a with others='rest' by sum(x), top-nested 1 of b by count()", ["k|11|p|2", "rest|7||null"], anyOrder: true),
+            QueryCase(
+                nested + " 1 of a by sum(x), top-nested 1 of b with others='rest' by s=sum(x)",
+                ["k|11|p|8", "k|11|rest|3", "||rest|7"].map { $0.hasPrefix("|") ? "|null|rest|7" : $0 }, anyOrder: true),
+            // A value that is called like the others is not one of them.
+            QueryCase(nested + " 1 of a with others='k' by sum(x)", ["k|11", "k|7"], anyOrder: true),
+        ])
+    func nestedOthers(_ c: QueryCase) throws { try check(c) }
+
+    @Test(arguments: [
+        QueryCase("datatable(s:string)['Lab 1 PC', 'LabPC', 'xLab PC'] | search 'Lab*PC' | project s", ["Lab 1 PC", "LabPC"]),
+        QueryCase("let T = datatable(A:string, B:int)[]; print Columns = column_names_of(T)", [#"["A","B"]"#]),
+        QueryCase("let f = (p:int) { print A = '', B = 1 }; print Columns = column_names_of(f(1))", [#"["A","B"]"#]),
+        QueryCase(
+            "let L = datatable(Name:string, Age:int, Country:string)['P', 39, 'USA']; let F = (S:(Name:string), more: dynamic) { S | lookup L on Name | project-by-names column_names_of(S), more }; datatable(Name:string, Data:string)['P', 'd'] | invoke F(dynamic(['Country', 'None']))",
+            ["P|d|USA"]),
+    ])
+    func others(_ c: QueryCase) throws { try check(c) }
+
     @Test("columns are named as the operators' pages and Kusto's parser name them") func names() throws {
         let runner = QueryRunner()
         #expect(
