@@ -106,6 +106,13 @@ public struct Executor: Sendable {
         }
     }
 
+    /// The plans that ``runResults(_:emit:)`` would run, as it rewrites them.
+    public static func rewritten(_ plan: Plan) -> [Plan] {
+        let pruned = PlanRewriter.prune(plan)
+        guard case .custom("results", let inputs, _, _) = pruned.kind else { return [pruned] }
+        return inputs
+    }
+
     /// Runs a plan and returns all its rows.
     public func collect(_ plan: Plan) throws -> (columns: [BoundColumn], batches: [Batch]) {
         var batches: [Batch] = []

@@ -95,7 +95,8 @@ extension BindingSession {
         for (i, c) in input.columns.enumerated() {
             let current = x.columns[i]
             if current.id == c.id {
-                p.add(handed(c) ?? c, none)
+                // A column that the body computes takes the place of the input's of that name.
+                p.add(handed(c) ?? inner.columns.first { $0.name == c.name } ?? c, none)
             } else if let kept = handed(current), expanded.contains(current.id) {
                 p.add(kept, none)
             }
@@ -116,7 +117,15 @@ extension BindingSession {
             switch parameterText(kind) {
             case "simple": break
             case "relaxed": mode = .relaxed
-            case "regex": mode = .regex(flags: op.parameter("flags").map(parameterText) ?? "")
+            case "regex":
+                let flags = op.parameter("flags")
+                let text = flags.map(parameterText) ?? ""
+                if let flags, let wrong = text.first(where: { !"Uims".contains($0) }) {
+                    error(
+                        .badParameter, "unknown flag `\(wrong)` of regular expressions", flags.range,
+                        mend: "there are `U` (ungreedy), `i` (any case), `m` (lines) and `s` (the dot matches line ends)")
+                }
+                mode = .regex(flags: text)
             case let other: unknown(.badParameter, "kind", other, kind.range, among: ["regex", "relaxed", "simple"])
             }
         }
@@ -160,7 +169,22 @@ extension BindingSession {
         }
         var options: [String: Value] = [:]
         for p in op.parameters {
-            if let v = bind(p.value, Scope(scope.env)).flatMap(constantValue) { options[p.name.text] = v }
+            guard let v = bind(p.value, Scope(scope.env)).flatMap(constantValue) else { continue }
+            // `quote` and `escape` may be given several times.
+            guard case .string(let more) = v, let known = options[p.name.text] else {
+                options[p.name.text] = v
+                continue
+            }
+            switch known {
+            case .string(let first): options[p.name.text] = .dynamic(.array([.string(first), .string(more)]))
+            case .dynamic(.array(let several)): options[p.name.text] = .dynamic(.array(several + [.string(more)]))
+            default: break
+            }
+        }
+        if options["regex"] == nil, (options["pair_delimiter"] == nil) != (options["kv_delimiter"] == nil) {
+            error(
+                .badParameter, "`parse-kv` takes `pair_delimiter` and `kv_delimiter` together, or neither", op.keyword.range,
+                mend: "give the other one as well")
         }
         var p = Projection()
         let none = constant(.null(.dynamic), op.range)

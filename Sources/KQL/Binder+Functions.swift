@@ -9,7 +9,7 @@ extension BindingSession {
     /// Scalar functions that the binder resolves before it asks the catalogue.
     static let builtinScalars: Set<String> = [
         "now", "ago", "not", "iff", "iif", "case", "toscalar", "column_ifexists", "columnifexists", "ingestion_time", "pack_all",
-        "bag_pack_columns",
+        "bag_pack_columns", "column_names_of",
     ]
 
     /// Functions that look at other rows. The executor computes them while it runs a projection, so a catalogue may lack them.
@@ -369,6 +369,13 @@ extension BindingSession {
             return bindToScalar(name, args, range, scope)
         case "column_ifexists", "columnifexists":
             return bindColumnIfExists(name, args, range, scope)
+        case "column_names_of":
+            guard args.count == 1, isTabular(args[0], scope.env) else {
+                error(.notTabular, "`column_names_of` takes rows", range)
+                return nil
+            }
+            guard let r = bindTabular(args[0], scope.env), !r.isUnknown else { return nil }
+            return constant(.dynamic(.array(r.columns.map { .string($0.name) })), range)
         case "ingestion_time":
             guard arguments(0...0) != nil else { return nil }
             let time = scope.row?.column("TimeGenerated").flatMap { $0.type == .datetime ? reference($0, range) : nil }

@@ -45,6 +45,10 @@ extension BindingSession {
             if items.isEmpty { return ordered }
             return bindExtend(items, ordered, Scope(env, row: row(ordered)), op)
         case .getschema:
+            if let kind = op.parameter("kind") {
+                error(.unsupportedOption, "`kind` of `getschema` is not supported: it is not documented", kind.range, mend: "leave it out")
+                return unknownRelation(op.range)
+            }
             if input.isUnknown { return input }
             let columns = [
                 column("ColumnName", .string), column("ColumnOrdinal", .int), column("DataType", .string), column("ColumnType", .string),
@@ -65,7 +69,9 @@ extension BindingSession {
             }
             let shared = share(input.plan)
             env = Environment(name.text, .shared(shared, input), parent: env)
-            return reference(shared, input, op.range)
+            var named = reference(shared, input, op.range)
+            named.alias = name.text
+            return named
         case .render(let kind):
             render = bindRender(kind, op)
             return input
@@ -428,6 +434,7 @@ extension Relation {
     func with(_ plan: Plan) -> Relation {
         var out = self
         out.plan = plan
+        out.alias = nil
         return out
     }
 

@@ -14,7 +14,9 @@ extension BindingSession {
             case let other: unknown(.badParameter, "kind", other, e.range, among: ["case_insensitive", "case_sensitive", "default"])
             }
         }
-        guard let sources = input.map({ [Branch(relation: $0, name: "union_arg0")] }) ?? searched(tables, op, env) else { return nil }
+        guard let sources = input.map({ [Branch(relation: $0, name: $0.alias ?? "union_arg0")] }) ?? searched(tables, op, env) else {
+            return nil
+        }
         let isNamed = input != nil || !tables.isEmpty
         guard let branches = matching(predicate, sources, caseSensitive, isNamed: isNamed, op, env), !branches.isEmpty else { return nil }
         return merge(branches, isInner: false, source: "$table", op)
@@ -55,7 +57,7 @@ extension BindingSession {
             } else if let name = branchName(t), case .function(let p, _, _)? = env?.lookup(name), p.isEmpty {
                 add(name, t.range)
             } else if let r = bindTabular(t, env), !r.isUnknown {
-                out.append(Branch(relation: r, name: branchName(t) ?? "union_arg\(out.count)"))
+                out.append(Branch(relation: r, name: branchName(t) ?? r.alias ?? "union_arg\(out.count)"))
             } else {
                 failed = true
             }
@@ -188,7 +190,7 @@ extension BindingSession {
         if inner.isEmpty { return starts || ends ? constant(.bool(true), range) : call(.has, .hasCS, "") }
         if inner.utf8.contains(0x2A) {
             let parts = inner.split(separator: "*", omittingEmptySubsequences: false).map { RegexText.quoted(String($0)) }
-            var pattern = (starts ? "" : #"\b"#) + parts.joined(separator: #"\S*"#) + (ends ? "" : #"\b"#)
+            var pattern = (starts ? "" : #"\b"#) + parts.joined(separator: ".*") + (ends ? "" : #"\b"#)
             if !caseSensitive { pattern = "(?i)" + pattern }
             return BoundExpr(.call(BinaryOperator.matchesRegex.rawValue, [value, constant(.string(pattern), range)]), .bool, range)
         }
@@ -218,8 +220,8 @@ extension BindingSession {
 
     // MARK: find
 
-    /// `find`: as `search`, with the name of the table in `source_` and the columns that are asked for; without any, those of the condition
-    /// and, in `pack_`, all others.
+    /// `find`: as `search`, with the name of the table in `source_` and the columns that are asked for; without any, those that all the
+    /// tables have in common, those of the condition and, in `pack_`, all others.
     func bindFind(_ tables: [Expr], _ predicate: Expr, _ columns: [Expr], _ op: Operator, _ env: Environment?) -> Relation? {
         let source = (op.parameter("withsource") ?? op.parameter("with_source")).map(parameterText) ?? "source_"
         guard let sources = searched(tables, op, env), let branches = matching(predicate, sources, false, isNamed: !tables.isEmpty, op, env)
@@ -240,11 +242,12 @@ extension BindingSession {
         if columns.isEmpty {
             var names: Set<String> = []
             columnNames(predicate, env, into: &names)
-            var order: [String] = []
+            var order = commonColumns(branches)
             for b in branches {
                 for c in b.relation.columns where names.contains(c.name) && !order.contains(c.name) { order.append(c.name) }
             }
             wanted = order.map { ($0, nil) }
+            packs = branches.contains { b in b.relation.columns.contains { !order.contains($0.name) } }
         }
         for w in wanted where w.type == nil {
             if branches.contains(where: { b in b.relation.columns.contains { $0.name == w.name } }) { continue }
@@ -252,6 +255,11 @@ extension BindingSession {
                 .unknownColumn, "column", w.name, columns.first?.range ?? op.range,
                 among: Array(Set(branches.flatMap { $0.relation.columns.map(\.name) })))
             return nil
+        }
+        // A column of one type stands in every branch, so that the result has the order asked for.
+        wanted = wanted.map { w in
+            let types = Set(branches.flatMap { b in b.relation.columns.filter { $0.name == w.name }.map(\.type) })
+            return w.type == nil && types.count == 1 ? (w.name, types.first) : w
         }
         let narrowed = branches.map { b -> Branch in
             var p = Projection()
@@ -267,12 +275,22 @@ extension BindingSession {
             if packs {
                 let others = b.relation.columns.filter { c in !wanted.contains { $0.name == c.name } }
                 let parts = others.flatMap { c in [constant(.string(c.name), op.range), BoundExpr(.column(c.id), c.type, op.range)] }
-                p.add(column("pack_", .dynamic), BoundExpr(.call("bag_pack", parts), .dynamic, op.range))
+                let none = constant(.dynamic(.object([])), op.range)
+                p.add(column("pack_", .dynamic), parts.isEmpty ? none : BoundExpr(.call("bag_pack", parts), .dynamic, op.range))
             }
             return Branch(
                 relation: Relation(plan: Plan(.project(b.relation.plan, p.exprs), columns: p.columns, range: op.range)), name: b.name)
         }
-        return merge(narrowed, isInner: false, source: source, op)
+        let all = merge(narrowed, isInner: false, source: source, op)
+        return select(all, all.columns.filter { $0.name != "pack_" } + all.columns.filter { $0.name == "pack_" }, op.range, closes: false)
+    }
+
+    /// The names of the columns that all branches have, with one type, in the order of the first.
+    private func commonColumns(_ branches: [Branch]) -> [String] {
+        guard let first = branches.first else { return [] }
+        return first.relation.columns.filter { c in
+            branches.allSatisfy { b in b.relation.columns.contains { $0.name == c.name && $0.type == c.type } }
+        }.map(\.name)
     }
 }
 

@@ -8,6 +8,8 @@ extension BindingSession {
     /// Its input has the keys, the bin and one column an aggregate; its arguments are from, to (null constants where not given) and step;
     /// option `keys` is the number of keys, `defaults` the value of an empty bin for each aggregate, `kind` is `nonempty` or absent. Its
     /// columns are the keys, a dynamic array for each aggregate, and the array of bins.
+    ///
+    /// With `in range(start, stop, step)` the bins are those of `bin()`, from that of `start` to that of `stop`, both included.
     func bindMakeSeries(
         _ items: [Expr], on: Expr, from: Expr?, to: Expr?, step: Expr?, keys: [Expr], _ input: Relation, _ scope: Scope, _ op: Operator
     ) -> Relation {
@@ -40,14 +42,23 @@ extension BindingSession {
         if failed || input.isUnknown { return unknownRelation(op.range) }
         // Rows outside [from, to) belong to no bin.
         var source = input.plan
-        for (bound, test) in [(axis.from, BinaryOperator.greaterOrEqual), (axis.to, .less)] {
+        let isRange = op.parameter("in range") != nil
+        for (bound, test) in [(axis.from, BinaryOperator.greaterOrEqual), (axis.to, isRange ? .lessOrEqual : .less)] {
             guard let b = bound else { continue }
             let c = BoundExpr(.call(test.rawValue, [axis.value, b]), .bool, b.range)
             source = Plan(.filter(source, c), columns: source.columns, range: op.range)
         }
-        let bin =
-            axis.from.map { BoundExpr(.call("bin_at", [axis.value, axis.step, $0]), axis.value.type, on.range) }
-            ?? BoundExpr(.call("bin", [axis.value, axis.step]), axis.value.type, on.range)
+        func binned(_ e: BoundExpr) -> BoundExpr { BoundExpr(.call("bin", [e, axis.step]), axis.value.type, e.range) }
+        let bin: BoundExpr
+        var (first, end) = (axis.from, axis.to)
+        if let from = axis.from, !isRange {
+            bin = BoundExpr(.call("bin_at", [axis.value, axis.step, from]), axis.value.type, on.range)
+        } else {
+            bin = binned(axis.value)
+            first = first.map(binned)
+            end = end.map { BoundExpr(.call(BinaryOperator.add.rawValue, [binned($0), axis.step]), axis.value.type, $0.range) }
+        }
+        if !isRange { end = axis.to }
         let binColumn = column(axis.name, axis.value.type)
         let outputs = collector.aggregates.flatMap(\.outputs)
         var grouped = Plan(
@@ -67,7 +78,7 @@ extension BindingSession {
         return Relation(
             plan: Plan(
                 .custom(
-                    name: "make-series", inputs: [grouped], arguments: [axis.from ?? null, axis.to ?? null, axis.step], options: options),
+                    name: "make-series", inputs: [grouped], arguments: [first ?? null, end ?? null, axis.step], options: options),
                 columns: out.columns, range: op.range))
     }
 
@@ -142,7 +153,16 @@ extension BindingSession {
             }
             standard = c
         }
-        let own = name?.text ?? resultName(value, inner).flatMap { $0.isEmpty ? nil : $0 } ?? defaultName { _ in false }
+        // A whole number among reals is written as the reals are.
+        if bound.type == .real, case .long(let whole) = standard { standard = .real(Double(whole)) }
+        var suggested = resultName(value, inner).flatMap { $0.isEmpty ? nil : $0 }
+        // `percentile(x, 50)` names its column itself.
+        if suggested == nil, case .call(let function, _) = value.kind, functions.aggregate(function.text) != nil,
+            case .column(let id) = bound.kind
+        {
+            suggested = collector.aggregates.flatMap(\.outputs).first { $0.id == id }?.name
+        }
+        let own = name?.text ?? suggested ?? defaultName { _ in false }
         return (own, bound, standard)
     }
 

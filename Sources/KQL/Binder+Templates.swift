@@ -62,16 +62,7 @@ extension BindingSession {
     /// the rest.
     func bindTopNested(_ levels: [TopNestedLevel], _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
         if input.isUnknown { return input }
-        struct Level {
-            let name: String
-            let value: String
-            let aggregate: String
-            let aggregateName: String
-            let count: String?
-            let others: String?
-            let ascending: Bool
-        }
-        var made: [Level] = []
+        var made: [NestedLevel] = []
         for l in levels {
             var value = l.of
             var name = resultName(l.of, scope)
@@ -81,6 +72,11 @@ extension BindingSession {
                 error(.dynamicKey, "a level of `top-nested` must not be dynamic", l.of.range, mend: "convert it first with tostring()")
                 return unknownRelation(op.range)
             }
+            if let others = l.others {
+                guard let other = bind(others, Scope(scope.env)), assign(other, to: bound.type) != nil else {
+                    return unknownRelation(op.range)
+                }
+            }
             var by = l.by
             var ascending = false
             if case .ordered(let e, let descending, _) = by.kind { (by, ascending) = (e, !descending) }
@@ -88,55 +84,94 @@ extension BindingSession {
             var aggregateName = "aggregated_\(level)"
             if case .named(let names, let e) = by.kind, let given = names.first { (aggregateName, by) = (given.text, e) }
             made.append(
-                Level(
-                    name: level, value: words(value), aggregate: words(by), aggregateName: aggregateName, count: l.count.map(words),
-                    others: l.others.map(words), ascending: ascending))
+                NestedLevel(
+                    name: level, value: words(value), type: bound.type, aggregate: words(by), aggregateName: aggregateName,
+                    count: l.count.map(words), others: l.others.map(words), ascending: ascending))
         }
-        let names = made.map(\.name) + made.map(\.aggregateName)
-        guard Set(names).count == names.count else {
-            error(.duplicateColumn, "two levels of `top-nested` have the same name", op.range, mend: "name them: `of name = column`")
-            return unknownRelation(op.range)
+        // Equal names are numbered, in the order of the columns, as Kusto's own parser does it.
+        var taken: Set<String> = []
+        func unique(_ name: String) -> String {
+            var n = 0
+            while !taken.insert(n == 0 ? name : "\(name)\(n)").inserted { n += 1 }
+            return n == 0 ? name : "\(name)\(n)"
         }
-        let q = BindingSession.quoted
-        var query = "let _x_T0 = _x_T | extend " + made.enumerated().map { i, l in "_x_v\(i) = \(l.value)" }.joined(separator: ", ") + ";\n"
-        var columns: [String] = []
-        for (i, l) in made.enumerated() {
-            let keys = (0...i).map { "_x_v\($0)" }
-            let above = Array(keys.dropLast())
-            // The rows under the values kept above.
-            let rows = i == 0 ? "_x_T0" : "_x_T\(i)"
-            query += "let _x_A\(i) = \(rows) | summarize _x_a\(i) = \(l.aggregate) by \(keys.joined(separator: ", "));\n"
-            if let count = l.count {
-                let order = (above.map { "\($0) asc" } + ["_x_a\(i) \(l.ascending ? "asc" : "desc")", "_x_v\(i) asc"]).joined(
-                    separator: ", ")
-                let differs = above.map { "not(coalesce(tostring(prev(\($0))), '') == coalesce(tostring(\($0)), ''))" }
-                let restart = above.isEmpty ? "false" : differs.joined(separator: " or ")
-                query += "let _x_R\(i) = _x_A\(i) | sort by \(order) | extend _x_n = row_number(1, \(restart));\n"
-                query += "let _x_K\(i) = _x_R\(i) | where _x_n <= \(count) | project-away _x_n;\n"
-            } else {
-                query += "let _x_K\(i) = _x_A\(i);\n"
+        for i in made.indices {
+            made[i].name = unique(made[i].name)
+            made[i].aggregateName = unique(made[i].aggregateName)
+        }
+        return expand(nestedQuery(made), [("_x_T", input)], scope.env, op)
+    }
+
+    /// One level of `top-nested`, its parts as KQL text.
+    private struct NestedLevel {
+        var name: String
+        let value: String
+        let type: ScalarType
+        let aggregate: String
+        var aggregateName: String
+        let count: String?
+        let others: String?
+        let ascending: Bool
+    }
+
+    /// `top-nested` written out. `_x_v` are the values of the levels, `_x_a` the aggregates, `_x_f` whether a row is one of the others from
+    /// that level on: there its value is that of `with others`, or null at a level without. Rows that no level's others take are left out.
+    private func nestedQuery(_ levels: [NestedLevel]) -> String {
+        let hasOthers = levels.contains { $0.others != nil }
+        func keys(_ i: Int) -> String {
+            ((0...i).map { "_x_v\($0)" } + (hasOthers ? (0...i).map { "_x_f\($0)" } : [])).joined(separator: ", ")
+        }
+        var query = "let _x_T0 = _x_T | extend " + levels.enumerated().map { "_x_v\($0) = \($1.value)" }.joined(separator: ", ") + ";\n"
+        for (i, l) in levels.enumerated() {
+            let values = (0...i).map { "_x_v\($0)" }
+            let active = hasOthers && i > 0 ? "_x_T\(i) | where not(_x_f\(i - 1))" : "_x_T\(i)"
+            let unmarked = hasOthers ? " | extend " + (0...i).map { "_x_f\($0) = false" }.joined(separator: ", ") : ""
+            query += "let _x_A\(i) = \(active) | summarize _x_a\(i) = \(l.aggregate) by \(values.joined(separator: ", "));\n"
+            query += "let _x_K\(i) = materialize(_x_A\(i)\(first(l, i))\(unmarked));\n"
+            let on = values.joined(separator: ", ")
+            let mark = hasOthers ? " | extend _x_f\(i) = false" : ""
+            var next = ["(\(active) | join kind=leftsemi _x_K\(i) on \(on)\(mark))"]
+            let value =
+                l.others.map { "\(BindingSession.conversion(l.type))(\($0))" } ?? (l.type == .string ? "''" : "\(l.type.rawValue)(null)")
+            let asOther = " | extend _x_v\(i) = \(value), _x_f\(i) = true"
+            if levels[i...].contains(where: { $0.others != nil }) {
+                next.append("(\(active) | join kind=leftanti _x_K\(i) on \(on)\(asOther))")
             }
-            let on = keys.joined(separator: ", ")
-            var next = "\(rows) | join kind=leftsemi _x_K\(i) on \(on)"
-            if let others = l.others {
-                let rest = "\(rows) | join kind=leftanti _x_K\(i) on \(on) | extend _x_v\(i) = \(others)"
-                next = "union (\(next)), (\(rest))"
-                let restOf = "\(rest) | summarize _x_a\(i) = \(l.aggregate) by \(on)"
-                query += "let _x_L\(i) = union _x_K\(i), (\(restOf));\n"
+            if hasOthers, i > 0 { next.append("(_x_T\(i) | where _x_f\(i - 1)\(asOther))") }
+            query += "let _x_T\(i + 1) = materialize(union \(next.joined(separator: ", ")));\n"
+            if next.count > 1 {
+                let aggregate = l.others == nil ? "" : "_x_a\(i) = \(l.aggregate) "
+                query += "let _x_L\(i) = union _x_K\(i), (_x_T\(i + 1) | where _x_f\(i) | summarize \(aggregate)by \(keys(i)));\n"
             } else {
                 query += "let _x_L\(i) = _x_K\(i);\n"
             }
-            query += "let _x_T\(i + 1) = \(next);\n"
-            columns += ["\(q(l.name)) = _x_v\(i)", "\(q(l.aggregateName)) = _x_a\(i)"]
         }
-        let last = made.count - 1
+        let last = levels.count - 1
         query += "_x_L\(last)"
-        for i in (0..<last).reversed() {
-            let on = (0...i).map { "_x_v\($0)" }.joined(separator: ", ")
-            query += " | lookup kind=inner _x_L\(i) on \(on)"
+        for i in (0..<last).reversed() { query += " | lookup kind=inner _x_L\(i) on \(keys(i))" }
+        let q = BindingSession.quoted
+        let columns = levels.enumerated().map { i, l in "\(q(l.name)) = _x_v\(i), \(q(l.aggregateName)) = _x_a\(i)" }
+        return query + " | project " + columns.joined(separator: ", ")
+    }
+
+    /// The operators that keep the first values of a level within each combination of those above.
+    private func first(_ l: NestedLevel, _ i: Int) -> String {
+        guard let count = l.count else { return "" }
+        let above = (0..<i).map { "_x_v\($0)" }
+        let order = above.map { "\($0) asc" } + ["_x_a\(i) \(l.ascending ? "asc" : "desc")", "_x_v\(i) asc"]
+        let differs = above.map { "not(coalesce(tostring(prev(\($0))), '') == coalesce(tostring(\($0)), ''))" }
+        let restart = above.isEmpty ? "false" : differs.joined(separator: " or ")
+        return
+            " | sort by \(order.joined(separator: ", ")) | extend _x_n = row_number(1, \(restart)) | where _x_n <= \(count) | project-away _x_n"
+    }
+
+    /// The function that converts to a type.
+    private static func conversion(_ type: ScalarType) -> String {
+        switch type {
+        case .real: "todouble"
+        case .timespan: "totimespan"
+        default: "to\(type.rawValue)"
         }
-        query += " | project " + columns.joined(separator: ", ")
-        return expand(query, [("_x_T", input)], scope.env, op)
     }
 
     /// The values that occur most often, or with the greatest sum; exact, where Kusto estimates.
@@ -165,7 +200,8 @@ extension BindingSession {
 
     // MARK: reduce
 
-    /// `custom("reduce")`: the texts; options `threshold` and `characters`.
+    /// `custom("reduce")`: the texts; options `threshold` and `characters`. Columns: those of the input and `Pattern` with `kind=source`,
+    /// which is the option `source`; else `Pattern`, `Count`, `Representative`.
     func bindReduce(_ e: Expr, _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
         var value = e
         if case .named(_, let inner) = e.kind { value = inner }
@@ -174,11 +210,12 @@ extension BindingSession {
             error(.argumentType, "`reduce` is by text, not by a \(bound.type.rawValue)", value.range, mend: "convert it with tostring()")
             return unknownRelation(op.range)
         }
-        if let kind = op.parameter("kind") {
-            error(.unsupportedOption, "`kind` of `reduce` is not supported", kind.range, mend: "leave it out")
-            return unknownRelation(op.range)
-        }
         var options: [String: Value] = [:]
+        if let kind = op.parameter("kind") {
+            let text = parameterText(kind)
+            if text != "source" { unknown(.badParameter, "kind", text, kind.range, among: ["source"]) }
+            options["source"] = .bool(true)
+        }
         for p in op.parameters where ["threshold", "characters"].contains(p.name.text) {
             guard let v = bind(p.value, Scope(scope.env)).flatMap(constantValue) else {
                 error(.notConstant, "`\(p.name.text)` must be a constant", p.value.range)
@@ -193,7 +230,13 @@ extension BindingSession {
             }
         }
         if input.isUnknown { return input }
-        let columns = [column("Pattern", .string), column("Count", .long), column("Representative", .string)]
+        let pattern = column("Pattern", .string)
+        if options["source"] != nil, input.columns.contains(where: { $0.name == pattern.name }) {
+            error(.duplicateColumn, "there is a column `Pattern` already", op.range, mend: "rename it before")
+            return unknownRelation(op.range)
+        }
+        let columns =
+            options["source"] != nil ? input.columns + [pattern] : [pattern, column("Count", .long), column("Representative", .string)]
         return Relation(
             plan: Plan(
                 .custom(name: "reduce", inputs: [input.plan], arguments: [bound], options: options), columns: columns, range: op.range))

@@ -23,7 +23,7 @@ extension BindingSession {
         var branches: [Branch] = []
         var failed = false
         if let input {
-            if input.isUnknown { failed = true } else { branches.append(Branch(relation: input, name: "union_arg0")) }
+            if input.isUnknown { failed = true } else { branches.append(Branch(relation: input, name: input.alias ?? "union_arg0")) }
         }
         let offset = input == nil ? 0 : 1
         for (i, item) in items.enumerated() {
@@ -62,7 +62,7 @@ extension BindingSession {
                 failed = true
                 continue
             }
-            branches.append(Branch(relation: r, name: branchName(item) ?? fallback))
+            branches.append(Branch(relation: r, name: branchName(item) ?? r.alias ?? fallback))
         }
         if failed { return unknownRelation(op.range) }
         guard !branches.isEmpty else {

@@ -176,6 +176,8 @@ struct Relation {
     var isSerialized = false
     /// Set for a graph: the plan's columns are then those of its nodes and edges.
     var graph: GraphShape?
+    /// The name that a closing `as` gave the rows, for `withsource`, `$table` and `source_`.
+    var alias: String?
 
     var columns: [BoundColumn] { plan.columns }
 }

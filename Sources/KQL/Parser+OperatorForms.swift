@@ -27,7 +27,7 @@ extension Parser {
     }
 
     mutating func makeSeries() -> Body {
-        let p = parameters(["kind"])
+        var p = parameters(["kind"])
         var aggregates: [Expr] = []
         repeat {
             let e = namedExpression()
@@ -50,6 +50,9 @@ extension Parser {
         // Tighter than `in`, which may follow.
         let on = isName() && word(nameLength()) == "=" ? namedExpression() : binary(.additive)
         if at("in"), word(1) == "range" {
+            // Known to the binder as a parameter: this form bins otherwise and takes its end in.
+            let place = current.range
+            p.append(OperatorParameter(name: Name("in range", range: place), value: make(.literal(.bool(true)), place)))
             advance()
             advance()
             let items = at("(") ? arguments(named: false) : []
@@ -174,7 +177,7 @@ extension Parser {
         var columns: [Expr] = []
         if at("project"), word(1) == "-", word(2) == "smart" {
             for _ in 0..<3 { advance() }
-        } else if eat("project") {
+        } else if at("project"), word(1) != "-", eat("project") {
             columns = expressionList {
                 let item = $0.namedExpression()
                 // `column: type` asks for a type that tables may lack.
@@ -183,6 +186,12 @@ extension Parser {
                 guard case .name(let n) = item.kind else { return item }
                 return $0.make(.typeOf([TypedName(name: n, type: type, typeRange: r)]), $0.range(from: item.range.lower))
             }
+        }
+        if at("project"), word(1) == "-", word(2) == "away" {
+            error(
+                "VK0205", "`project-away` of `find` is not supported: it is not documented", current.range,
+                mend: "write `| project-away ...` behind it")
+            skipToBoundary()
         }
         return (.find(in: tables, predicate: e, project: columns), p)
     }

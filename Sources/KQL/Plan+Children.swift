@@ -15,6 +15,24 @@ extension Plan {
         }
     }
 
+    /// The expressions of the operator itself, in the order in which they are written.
+    public var expressions: [BoundExpr] {
+        switch kind {
+        case .table, .rows, .subquerySource, .union, .serialize, .shared, .getschema: []
+        case .print(let e), .project(_, let e): e
+        case .range(let a, let b, let c): [a, b, c]
+        case .filter(_, let e), .take(_, let e), .sample(_, let e): [e]
+        case .summarize(_, let keys, let aggregates): keys + aggregates.flatMap(\.arguments)
+        case .sort(_, let keys): keys.map(\.expr)
+        case .top(_, let n, let keys): [n] + keys.map(\.expr)
+        case .join(_, _, _, let keys): keys.flatMap { [$0.left, $0.right] }
+        case .mvExpand(_, let items, _, let limit, _): items.map(\.expr) + (limit.map { [$0] } ?? [])
+        case .mvApply(_, let items, _, let limit, _): items.map(\.expr) + (limit.map { [$0] } ?? [])
+        case .parse(_, let parse, _): [parse.source]
+        case .custom(_, _, let arguments, _): arguments
+        }
+    }
+
     /// What the operator is called.
     public var word: String {
         switch kind {

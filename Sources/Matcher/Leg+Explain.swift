@@ -20,10 +20,11 @@ public struct LegExplanation: Sendable {
 extension Leg {
     public func explained(_ functions: any FunctionCatalog) -> LegExplanation {
         let clauses = clauses(functions)
+        let names = Dictionary((source + columns).map { ($0.id, $0.name) }) { a, _ in a }
         return LegExplanation(
             table: table, columns: source.map { "\($0.name): \($0.type.rawValue)" },
-            prefix: prefix.dump().split(separator: "\n").map(String.init),
-            witnesses: clauses.map { c in c.atoms.map(\.words).joined(separator: "  or  ") }, horizon: horizon.map { $0.dump() },
+            prefix: prefix.outline().split(separator: "\n").map(String.init),
+            witnesses: clauses.map { c in c.atoms.map(\.words).joined(separator: "  or  ") }, horizon: horizon.map { $0.text(names) },
             expectedNanoseconds: Leg.expected(clauses, operators: prefix.levels), rowBytes: Leg.rowBytes(columns))
     }
 

@@ -40,37 +40,10 @@ public enum PlanTools {
     }
 
     /// Input plans of a node.
-    public static func children(_ plan: Plan) -> [Plan] {
-        switch plan.kind {
-        case .table, .rows, .print, .range, .subquerySource: []
-        case .filter(let p, _), .project(let p, _), .summarize(let p, _, _), .sort(let p, _), .top(let p, _, _), .take(let p, _),
-            .mvExpand(let p, _, _, _, _), .parse(let p, _, _), .serialize(let p), .getschema(let p), .sample(let p, _):
-            [p]
-        case .mvApply(let p, _, _, _, let body): [p, body]
-        case .join(_, let l, let r, _): [l, r]
-        case .union(let branches, _, _): branches
-        case .shared(let s): [s.plan]
-        case .custom(_, let inputs, _, _): inputs
-        }
-    }
+    public static func children(_ plan: Plan) -> [Plan] { plan.children }
 
     /// Expressions of a node itself.
-    public static func expressions(_ plan: Plan) -> [BoundExpr] {
-        switch plan.kind {
-        case .table, .rows, .subquerySource, .union, .serialize, .shared, .getschema: []
-        case .print(let e), .project(_, let e): e
-        case .range(let a, let b, let c): [a, b, c]
-        case .filter(_, let e), .take(_, let e), .sample(_, let e): [e]
-        case .summarize(_, let keys, let aggregates): keys + aggregates.flatMap(\.arguments)
-        case .sort(_, let keys): keys.map(\.expr)
-        case .top(_, let n, let keys): [n] + keys.map(\.expr)
-        case .join(_, _, _, let keys): keys.flatMap { [$0.left, $0.right] }
-        case .mvExpand(_, let items, _, let limit, _): items.map(\.expr) + (limit.map { [$0] } ?? [])
-        case .mvApply(_, let items, _, let limit, _): items.map(\.expr) + (limit.map { [$0] } ?? [])
-        case .parse(_, let parse, _): [parse.source]
-        case .custom(_, _, let arguments, _): arguments
-        }
-    }
+    public static func expressions(_ plan: Plan) -> [BoundExpr] { plan.expressions }
 
     /// The node with its inputs and expressions mapped.
     public static func mapChildren(_ plan: Plan, plans: (Plan) -> Plan, exprs: (BoundExpr) -> BoundExpr) -> Plan {

@@ -17,6 +17,9 @@ struct HuntFile: Sendable {
     var records = 0
     var bytes = 0
     var dead = 0
+    /// Records that were taken apart, and the rows that were made of them, by number of the table.
+    var takenApart = 0
+    var made: [Int: Int] = [:]
     /// The newest record's time; 0: none has one.
     var newest: Int64 = 0
     /// Least and greatest time of the rows that were made; greatest below least: none.

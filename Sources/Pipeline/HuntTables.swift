@@ -1,3 +1,4 @@
+import CKernels
 import Columnar
 import Evaluation
 import Ingest
@@ -118,25 +119,37 @@ public final class HuntTables: TableProvider {
         var shelf = HuntShelf(others, limit: keptBytes - used)
         var wantsMore = true
         let files = inputs.filter { wants($0, plan) }
-        let asked = HuntScanNote(
-            reads: reads.map { .init(table: $0.table, columns: $0.columns.map(\.name), filters: $0.filters) },
-            needles: plan.needles?.alternatives.map { String(decoding: $0.bytes, as: UTF8.self) } ?? [],
-            times: plan.times.allSatisfy(\.isBounded) ? plan.times.map { .init(least: $0.least, greatest: $0.greatest) } : [],
-            files: files.count, passedOver: inputs.count - files.count)
-        state.withLock { $0.scans.append(asked) }
+        var asked = note(reads, plan, files: files.count)
+        let place = state.withLock { s -> Int in
+            s.scans.append(asked)
+            return s.scans.count - 1
+        }
+        let began = vk_monotonic_ns()
+        var downstream: UInt64 = 0
+        defer {
+            asked.nanoseconds = vk_monotonic_ns() &- began &- downstream
+            state.withLock { $0.scans[place] = asked }
+        }
         try HuntScan(files).run(threads: threads, read: { try self.read($0, plan, $1) }) { file, portion in
             try context.watch?.check()
             switch portion {
             case .rows(let rows, let consumed):
                 progress(consumed)
                 for r in rows {
+                    asked.reads[r.read].rows += r.batch.count
                     if r.read > 0 {
                         shelf.add(r.batch, of: reads[r.read].id)
                     } else if wantsMore {
+                        let handed = vk_monotonic_ns()
                         wantsMore = try emit(r.batch)
+                        downstream &+= vk_monotonic_ns() &- handed
                     }
                 }
-            case .end(let summary): note(files[file].file.path, summary, plan.tables)
+            case .end(let summary):
+                asked.records += summary.records
+                asked.takenApart += summary.takenApart
+                for (t, n) in summary.made { asked.made[plan.normalizer.tables[t].name, default: 0] += n }
+                note(files[file].file.path, summary, plan.tables)
             }
             if isCancelled() {
                 // What was read counts: the operators above make of it what they can.
@@ -146,6 +159,24 @@ public final class HuntTables: TableProvider {
             return wantsMore || (readsPipe && !shelf.isEmpty)
         }
         if wantsMore || readsPipe { state.withLock { $0.kept.merge(shelf.rows) { a, _ in a } } }
+    }
+
+    /// What a plan would ask of the files, without reading them; nil for one that reads no table.
+    public func outline(_ plan: Plan, context: EvaluationContext) -> HuntScanNote? {
+        let reads = HuntRead.reads(of: plan).values.sorted { $0.id < $1.id }
+        guard !reads.isEmpty else { return nil }
+        let scan = ScanPlan(reads, catalog: catalog, context: context, keyed: false)
+        return note(reads, scan, files: inputs.count { wants($0, scan) })
+    }
+
+    private func note(_ reads: [HuntRead], _ plan: ScanPlan, files: Int) -> HuntScanNote {
+        HuntScanNote(
+            reads: reads.map {
+                .init(table: $0.table, columnIDs: $0.columns.map(\.id), columns: $0.columns.map(\.name), filters: $0.filters)
+            },
+            needles: plan.needles?.alternatives.map { String(decoding: $0.bytes, as: UTF8.self) } ?? [],
+            times: plan.times.allSatisfy(\.isBounded) ? plan.times.map { .init(least: $0.least, greatest: $0.greatest) } : [],
+            files: files, passedOver: inputs.count - files)
     }
 
     /// What the reading threads share.
@@ -218,10 +249,13 @@ public final class HuntTables: TableProvider {
             summary.bytes += chunk.produced
             summary.records += chunk.records.count
             summary.dead += chunk.problems.count
-            summary.dead += normalize(chunk, session, plan, &stream, &isWhole)
+            let (dead, taken) = normalize(chunk, session, plan, &stream, &isWhole)
+            summary.dead += dead
+            summary.takenApart += taken
             for t in session.recordTimes { summary.newest = max(summary.newest, t) }
             var rows: [HuntRows] = []
             for batch in session.finish() where batch.count > 0 {
+                summary.made[batch.table, default: 0] += batch.count
                 for t in batch.times where t > 0 {
                     summary.least = min(summary.least, t)
                     summary.greatest = max(summary.greatest, t)
@@ -238,10 +272,11 @@ public final class HuntTables: TableProvider {
         _ = try add(.end(summary))
     }
 
-    /// Makes the rows of a chunk; returns how many records cannot be read. `isWhole` becomes false when records were left alone.
+    /// Makes the rows of a chunk; returns how many records cannot be read and how many were taken apart. `isWhole` becomes false when
+    /// records were left alone.
     private func normalize(
         _ chunk: Chunk, _ session: NormalizerSession, _ plan: ScanPlan, _ stream: inout StreamState, _ isWhole: inout Bool
-    ) -> Int {
+    ) -> (dead: Int, taken: Int) {
         var dead = 0
         if let needles = plan.needles {
             let slices = needles.candidates(chunk)
@@ -251,7 +286,7 @@ public final class HuntTables: TableProvider {
                 // A record without a time takes over that of the one before, which may have been left alone.
                 if stream.inheritedTimes == before.inheritedTimes {
                     isWhole = false
-                    return dead
+                    return (dead, slices.count)
                 }
                 _ = session.finish()
                 stream = before
@@ -260,7 +295,7 @@ public final class HuntTables: TableProvider {
         }
         let slices = chunk.records.map { RecordSlice($0) }
         session.normalize(chunk: chunk.data, records: slices, positions: chunk.positions, stream: &stream) { _, _ in dead += 1 }
-        return dead
+        return (dead, slices.count)
     }
 
     private func note(_ path: String, _ file: HuntFile, _ tables: Set<String>) {

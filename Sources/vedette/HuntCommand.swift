@@ -19,6 +19,7 @@ struct Hunt: ParsableCommand {
               vedette hunt 'SigninLogs | summarize count() by bin(TimeGenerated, 1h) | render timechart' --data logs/
               vedette hunt --query-file q.kql --data SigninLogs=export.jsonl --at latest --format csv --output result.csv
               vedette hunt '...' --data logs/ --explain                  what was read, and what each operator cost
+              vedette hunt '...' --data logs/ --dry-run                  the plan alone, and what would be read
               vedette hunt '...' --data logs/ --save-table Suspects      then: vedette hunt 'Suspects | ...' --tables saved-tables
               vedette hunt --data logs/                                  the prompt: .help there
 
@@ -47,6 +48,8 @@ struct Hunt: ParsableCommand {
     var output: String?
     @Flag(help: "Show the plan, what was pushed down, and rows and time of each operator (JSON with --format json) instead of the rows.")
     var explain = false
+    @Flag(help: "Show the plan and what would be pushed down to the reader, as --explain does, without reading the data.")
+    var dryRun = false
     @Option(help: ArgumentHelp("Also save the rows as a table, to be read with --tables.", valueName: "name"))
     var saveTable: String?
     @Option(help: ArgumentHelp("The folder of saved tables.", valueName: "dir"))
@@ -64,7 +67,9 @@ struct Hunt: ParsableCommand {
         if let saveTable, !SavedTables.isName(saveTable) {
             throw ValidationError("--save-table takes letters, digits and underscores, a letter first, not `\(saveTable)`")
         }
-        if explain, saveTable != nil { throw ValidationError("--explain shows no rows: --save-table would have none to save") }
+        if explain || dryRun, saveTable != nil {
+            throw ValidationError("\(explain ? "--explain" : "--dry-run") shows no rows: --save-table would have none to save")
+        }
         if format == .png, output == nil, Terminal.isOutputTerminal {
             throw ValidationError("a PNG does not go to a terminal: add --output FILE")
         }
@@ -91,7 +96,7 @@ struct Hunt: ParsableCommand {
         catalog = HuntTables.inferring(catalog, from: inputs, limits: IngestLimits())
         let session = HuntSession(
             inputs: inputs, catalog: catalog, store: store, limits: limits.apply(), at: at, format: format, output: output,
-            explain: explain, lint: lint,
+            explain: explain, dryRun: dryRun, lint: lint,
             saveTable: saveTable, tablesFolder: tables ?? Hunt.tablesFolder)
         guard let text else {
             try Prompt(session).run()

@@ -21,6 +21,8 @@ final class HuntSession {
     var format: Hunt.Format
     let output: String?
     let explain: Bool
+    /// Shows what would be done, and reads nothing.
+    let dryRun: Bool
     let lint: Bool
     let saveTable: String?
     let tablesFolder: String
@@ -30,8 +32,9 @@ final class HuntSession {
 
     init(
         inputs: [HuntInput], catalog: WorkspaceCatalog, store: WorkspaceStore, limits: EvaluationLimits, at: String?, format: Hunt.Format,
-        output: String?, explain: Bool, lint: Bool, saveTable: String?, tablesFolder: String
+        output: String?, explain: Bool, dryRun: Bool = false, lint: Bool, saveTable: String?, tablesFolder: String
     ) {
+        self.dryRun = dryRun
         (self.inputs, self.catalog, self.store, self.limits, self.at) = (inputs, catalog, store, limits, at)
         (self.format, self.output, self.explain, self.lint) = (format, output, explain, lint)
         (self.saveTable, self.tablesFolder) = (saveTable, tablesFolder)
@@ -44,7 +47,7 @@ final class HuntSession {
         var options = BinderOptions(fold: { ConstantFolder.fold(name: $0, args: $1) }, levelLimit: HuntSession.levelLimit)
         options.severalResults = true
         // Standard input cannot be read twice.
-        if !readsPipe {
+        if !readsPipe, !dryRun {
             options.probe = { [inputs, catalog] plan in
                 let tables = HuntTables(inputs: inputs, catalog: catalog)
                 tables.expect(PlanRewriter.prune(plan))
@@ -58,9 +61,10 @@ final class HuntSession {
     func run(_ text: String, file: String?) throws {
         Interrupt.arm(true)
         defer { Interrupt.arm(false) }
+        let out = HuntDiagnostics(query: text, file: file, content: store, isJSON: format == .json || format == .jsonl)
         var now = WallClock.now
         if at == "latest" {
-            now = try latest()
+            now = try latest(out)
         } else if let t = try Times.parse(at, "--at") {
             now = t
         }
@@ -69,13 +73,16 @@ final class HuntSession {
         // One clock for all that the query needs, plugins that look at the data first included.
         context.watch = QueryWatch(context.limits) { Interrupt.wantsEnd || (endsAtFirst.isSet && Interrupt.wantsPartial) }
         let bound = binder(context).bind(SyntaxTree.parse(text))
-        let renderer = DiagnosticRenderer(source: text, file: file)
         let errors = bound.diagnostics.filter { $0.severity == .error }
-        for d in store.shown(bound.diagnostics) where d.severity != .note { Terminal.err(renderer.render(d, content: store)) }
+        for d in store.shown(bound.diagnostics) where d.severity != .note { out.say(d) }
         guard let plan = bound.plan, errors.isEmpty else { throw ExitStatus.invalid }
-        if lint { for d in Lints.findings(plan, use: .hunt) { Terminal.err(renderer.render(d, content: store)) } }
+        if lint { for d in Lints.findings(plan, use: .hunt) { out.say(d) } }
+        if dryRun {
+            try show(planned(plan, context))
+            return
+        }
         let readsTables = readsTables(plan)
-        if inputs.isEmpty, readsTables { throw fail("the query reads a table: name its data with --data PATH", ExitStatus.usage) }
+        if inputs.isEmpty, readsTables { throw out.fail("the query reads a table: name its data with --data PATH", ExitStatus.usage) }
         // What is only computed has no part to show.
         if !readsTables { endsAtFirst.set() }
 
@@ -101,44 +108,53 @@ final class HuntSession {
                 result.notes.append("partial: reading was stopped after \(Figures.count(tables.figures.files, "file"))")
             }
             try result.finish()
-            if explain { try show(profile, tables, text, Double(WallClock.monotonic - began) / 1e7) }
+            if explain {
+                let run = ExplainReport.Run(
+                    profile: profile, figures: tables.figures, seconds: Double(WallClock.monotonic - began) / 1e7, threads: threads)
+                try show(ExplainReport(roots: profile.roots, run: run, scans: tables.scans))
+            }
         } catch let e as EvaluationError {
             bar.finish()
-            let d = Diagnostic(.error, "VK0400", e.message, at: e.range ?? plan.range)
-            Terminal.err(e.range == nil ? "vedette: \(e.message)" : renderer.render(d, content: store))
+            if let range = e.range { out.say(Diagnostic(.error, "VK0400", e.message, at: range)) } else { out.say(.error, e.message) }
             throw ExitStatus.invalid
         } catch let e as ExitCode {
             bar.finish()
             throw e
         } catch is ExecutionCancelled {
             bar.finish()
-            throw fail("stopped", ExitCode(Interrupt.exitCode))
+            throw out.fail("stopped", ExitCode(Interrupt.exitCode))
         } catch {
             bar.finish()
-            throw fail("\(error)", ExitStatus.io)
+            throw out.fail("\(error)", ExitStatus.io)
         }
-        try conclude(tables.figures, plan)
+        try conclude(tables.figures, plan, out)
+    }
+
+    /// What a query would do, without reading.
+    private func planned(_ plan: Plan, _ context: EvaluationContext) -> ExplainReport {
+        let tables = HuntTables(inputs: inputs, catalog: catalog)
+        let note = tables.outline(PlanRewriter.prune(plan), context: context)
+        return ExplainReport(roots: Executor.rewritten(plan), run: nil, scans: note.map { [$0] } ?? [])
     }
 
     /// What there is to say of the data behind a result.
-    private func conclude(_ figures: HuntFigures, _ plan: Plan) throws {
-        for p in figures.problems { Terminal.err("vedette: \(p)") }
-        if figures.deadLetters > 0 { Terminal.err("vedette: \(Figures.count(figures.deadLetters, "record")) could not be read") }
+    private func conclude(_ figures: HuntFigures, _ plan: Plan, _ out: HuntDiagnostics) throws {
+        for p in figures.problems { out.say(.error, p) }
+        if figures.deadLetters > 0 { out.say(.warning, "\(Figures.count(figures.deadLetters, "record")) could not be read") }
         if figures.isPartial {
-            Terminal.err("vedette: the result is partial: reading was stopped after \(Figures.count(figures.records, "record"))")
+            out.say(.warning, "the result is partial: reading was stopped after \(Figures.count(figures.records, "record"))")
             throw ExitCode(Interrupt.exitCode)
         }
         if at == nil, figures.newest > 0, WallClock.now - figures.newest > KustoTime.ticksPerHour, usesNow(plan) {
-            Terminal.err(
-                "vedette: the query looks back from now, but the newest record is of \(KustoTime.isoString(figures.newest)); --at latest looks back from there"
+            out.say(
+                .note,
+                "the query looks back from now, but the newest record is of \(KustoTime.isoString(figures.newest)); --at latest looks back from there"
             )
         }
         if !figures.problems.isEmpty { throw ExitStatus.io }
     }
 
-    private func show(_ profile: ExecutionProfile, _ tables: HuntTables, _ text: String, _ seconds: Double) throws {
-        let report = ExplainReport(
-            query: text, profile: profile, scans: tables.scans, figures: tables.figures, seconds: seconds, threads: threads)
+    private func show(_ report: ExplainReport) throws {
         let shown = format == .json || format == .jsonl ? JSONText.compact(report.json) : report.text(width: Terminal.width)
         guard let output else {
             Terminal.out(shown)
@@ -150,14 +166,15 @@ final class HuntSession {
     }
 
     /// The newest event time of all data: a scan of its own.
-    private func latest() throws -> Int64 {
-        guard !readsPipe else { throw fail("--at latest cannot look ahead in standard input", ExitStatus.usage) }
+    private func latest(_ out: HuntDiagnostics) throws -> Int64 {
+        guard !dryRun else { throw out.fail("--dry-run reads nothing: give --at a time instead of `latest`", ExitStatus.usage) }
+        guard !readsPipe else { throw out.fail("--at latest cannot look ahead in standard input", ExitStatus.usage) }
         let probe = HuntTables(inputs: inputs, catalog: catalog, threads: threads, isCancelled: { Interrupt.wantsPartial })
         let context = EvaluationContext(now: 0)
         do { try probe.scan(table: "AzureActivity", columns: [], filters: [], context: context) { _ in true } } catch {
-            throw fail("\(error)", ExitStatus.io)
+            throw out.fail("\(error)", ExitStatus.io)
         }
-        if Interrupt.wantsPartial { throw fail("stopped", ExitCode(Interrupt.exitCode)) }
+        if Interrupt.wantsPartial { throw out.fail("stopped", ExitCode(Interrupt.exitCode)) }
         let newest = probe.figures.newest
         return newest > 0 ? newest : WallClock.now
     }

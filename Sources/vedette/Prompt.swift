@@ -40,6 +40,7 @@ final class Prompt {
         while true {
             var interrupted = false
             let prompt = lines.isEmpty ? "kql> " : "...> "
+            PromptCompletion.catalog.set(earlier: lines)
             guard let raw = vk_line_read(prompt, &interrupted) else {
                 let pressed = Interrupt.takePress()
                 if interrupted || pressed {

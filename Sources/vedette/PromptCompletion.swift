@@ -14,6 +14,7 @@ final class PromptCompletion: Sendable {
         var catalog = WorkspaceCatalog()
         var tables: [String] = []
         var functions: [String] = []
+        var earlier = ""
     }
     private let names = Mutex(Names())
 
@@ -24,6 +25,7 @@ final class PromptCompletion: Sendable {
         "scan",
         "search", "serialize", "sort", "summarize", "take", "top", "top-hitters", "top-nested", "union", "where",
     ]
+    private static let keywords = ["asc", "by", "desc", "has", "has_any", "contains", "startswith", "in", "on"]
     private static let commands = [".exit", ".format", ".help", ".quit", ".schema", ".tables"]
 
     func use(_ session: HuntSession) {
@@ -35,36 +37,43 @@ final class PromptCompletion: Sendable {
         }
     }
 
-    /// The names that may stand where the word is: operators behind a pipe, else columns of the tables that the line names, functions,
-    /// tables.
+    /// The lines of the query before the one that is edited.
+    func set(earlier: [String]) { names.withLock { $0.earlier = earlier.map { $0 + "\n" }.joined() } }
+
+    /// The names that may stand where the word is: operators behind a pipe; tables, lets and functions where rows are wanted; else the
+    /// columns that the query has up to there, lets and functions.
     func candidates(line: String, word: String) -> [String] {
         names.withLock { n in
             let before = line.hasSuffix(word) ? String(line.dropLast(word.count)) : line
-            let lead = before.split(whereSeparator: { $0 == " " || $0 == "\t" }).last.map(String.init)
-            var known: [String]
-            if line.hasPrefix("."), !before.contains(" ") {
+            if n.earlier.isEmpty, line.hasPrefix("."), !before.contains(" ") {
                 return PromptCompletion.commands.filter { $0.dropFirst().hasPrefix(word) || $0.hasPrefix(word) }
-            } else if line.hasPrefix(".schema") {
-                known = n.tables
-            } else if lead == "|" || lead?.hasSuffix("|") == true {
-                known = PromptCompletion.operators
-            } else if lead == nil || lead == "(" || lead == "union" || lead == "from" {
-                known = n.tables + n.functions
-            } else if lead == "render" {
-                known = RenderSpec.kinds
-            } else {
-                let words = Set(line.split(whereSeparator: { !($0.isLetter || $0.isNumber || $0 == "_") }).map(String.init))
-                let columns = Set(n.tables.filter(words.contains).flatMap { n.catalog.table($0)?.columns.map(\.name) ?? [] })
-                known =
-                    columns.sorted() + n.functions + n.tables + [
-                        "asc", "by", "desc", "has", "has_any", "contains", "startswith", "in", "on",
-                    ]
             }
+            let known = n.earlier.isEmpty && line.hasPrefix(".schema") ? n.tables : offers(n.earlier + before, n)
             let exact = known.filter { $0.hasPrefix(word) }
             if !exact.isEmpty || word.isEmpty { return exact }
             // A word in another case is taken too.
             let lower = word.lowercased()
             return known.filter { $0.lowercased().hasPrefix(lower) }
         }
+    }
+
+    private func offers(_ text: String, _ n: Names) -> [String] {
+        let place = CompletionPlace(text)
+        switch place.kind {
+        case .tabularOperator: return PromptCompletion.operators
+        case .chart: return RenderSpec.kinds
+        case .source: return place.letNames + n.tables + n.functions + (place.query.map { columns($0, place, n) } ?? [])
+        case .value:
+            return (place.query.map { columns($0, place, n) } ?? []) + place.letNames + n.functions + n.tables + PromptCompletion.keywords
+        }
+    }
+
+    /// The columns of the query up to the last pipe; where it cannot be read, those of the tables that it names and those that it makes.
+    private func columns(_ query: String, _ place: CompletionPlace, _ n: Names) -> [String] {
+        let bound = Binder(functions: FunctionRegistry.standard, schemas: n.catalog).bind(SyntaxTree.parse(query))
+        if let plan = bound.plan { return plan.columns.map(\.name) }
+        let words = Set(query.split(whereSeparator: { !($0.isLetter || $0.isNumber || $0 == "_") }).map(String.init))
+        let columns = Set(n.tables.filter(words.contains).flatMap { n.catalog.table($0)?.columns.map(\.name) ?? [] })
+        return columns.union(place.assigned).subtracting(place.letNames).sorted()
     }
 }

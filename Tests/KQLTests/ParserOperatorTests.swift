@@ -62,7 +62,7 @@ import Testing
             "make-series [c=count() default 0, avg(x)] on t a b <01:00:00> by [k]"
         ),
         ("make-series kind=nonempty count() on t step 1d", "make-series <kind:nonempty> [count()] on t - - <1.00:00:00> by []"),
-        ("make-series count() on t in range(a, b, 1h)", "make-series [count()] on t a b <01:00:00> by []"),
+        ("make-series count() on t in range(a, b, 1h)", "make-series <in range:true> [count()] on t a b <01:00:00> by []"),
         ("partition by a (top 1 by b)", "partition by a (@ | top 1 by b desc)"),
         ("partition hint.strategy=native by a.b (where c | take 1)", "partition <hint.strategy:native> by a.b (@ | where c | take 1)"),
         ("partition by a { T | where x }", "partition by a (T | where x)"),

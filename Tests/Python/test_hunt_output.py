@@ -167,6 +167,42 @@ class Output(Case):
         visit(told["plan"][0])
         self.assertEqual(rows["summarize"], 1)
         self.assertEqual(rows["where"], 10)
+        # What was read stands apart from the condition above it.
+        read = told["reads"][0]
+        self.assertEqual(read["records"], 120)
+        self.assertLessEqual(read["records_taken_apart"], 120)
+        self.assertEqual(read["tables"][0]["rows_left"], 10)
+        self.assertGreaterEqual(read["tables"][0]["rows_made"], 10)
+        self.assertEqual(read["tables"][0]["filters"], ["UserPrincipalName == 'u1@contoso.example'", "ResultType == '50126'"])
+
+    def test_a_dry_run_tells_the_plan_and_reads_nothing(self):
+        query = "let who = 'u1@contoso.example'; SigninLogs | where UserPrincipalName == who | summarize n = count() by AppDisplayName | where n > 2"
+        text = self.hunt(query, "--dry-run").stdout.decode()
+        for part in ("where n > 2", "summarize n = count() by AppDisplayName", "UserPrincipalName == 'u1@contoso.example'", "only records that hold"):
+            self.assertIn(part, text)
+        told = json.loads(self.hunt(query, "--dry-run", "--format", "json").stdout)
+        self.assertNotIn("records", told)
+        self.assertEqual(told["plan"][0]["text"], "where n > 2")
+        self.assertEqual(set(told["reads"][0]["tables"][0]["columns"]), {"UserPrincipalName", "AppDisplayName"})
+        self.assertEqual(told["reads"][0]["needles"], ["contoso"])
+        # Data that cannot be read is no matter, and a wrong query is refused as ever.
+        self.assertEqual(vedette("hunt", "SigninLogs | take 1", "--dry-run").returncode, 0)
+        self.assertEqual(vedette("hunt", "SigninLogs | where Nothing == 1", "--dry-run").returncode, 1)
+        self.assertEqual(vedette("hunt", "SigninLogs | take 1", "--dry-run", "--at", "latest").returncode, 2)
+
+    def test_diagnostics_are_json_where_rows_are(self):
+        done = vedette("hunt", "SigninLogs\n| where ResultTyp == '0' and frob(1) == 2", "--format", "json")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout, b"")
+        first, second = [json.loads(line) for line in done.stderr.splitlines()]
+        self.assertEqual((first["severity"], first["code"], first["mend"]), ("error", "VK0100", "did you mean `ResultType`?"))
+        self.assertEqual(first["start"], {"line": 2, "column": 9, "offset": 19})
+        self.assertEqual(first["end"], {"line": 2, "column": 18, "offset": 28})
+        self.assertEqual(first["fixes"][0]["replacement"], "ResultType")
+        self.assertEqual(second["code"], "VK0102")
+        (told,) = [json.loads(line) for line in vedette("hunt", "SigninLogs | take 1", "--format", "jsonl").stderr.splitlines()]
+        self.assertEqual(told["severity"], "error")
+        self.assertIn("--data", told["message"])
 
 
 class Interrupted(Case):
@@ -281,6 +317,21 @@ class PromptSession(Case):
         self.expect(main, "kql> ")
         history = os.path.join(self.folder, "home", "state", "vedette", "history")
         self.assertIn("where UserPrincipalName == 'x'", self.text_of(history))
+        os.write(main, b"\x04")
+        process.wait(20)
+        self.assertEqual(process.returncode, 0)
+
+    def test_tab_sees_the_lines_before_and_what_they_make(self):
+        main, process = self.start()
+        self.expect(main, "kql> ")
+        os.write(main, b"let lowest = 2;\nSigninLogs\n| summarize manyTimes = count() by UserPrincipalName\n")
+        for _ in range(3):
+            self.expect(main, "...> ")
+        os.write(main, b"| where manyT\t > lowe\t and UserPri\t == 'x'\n\n")
+        self.expect(main, "name its data")
+        self.expect(main, "kql> ")
+        history = os.path.join(self.folder, "home", "state", "vedette", "history")
+        self.assertIn("where manyTimes > lowest and UserPrincipalName == 'x'", self.text_of(history))
         os.write(main, b"\x04")
         process.wait(20)
         self.assertEqual(process.returncode, 0)

@@ -140,6 +140,7 @@ extension Execution {
         for i in plan.columns.indices where fromBody[i] == nil && fromInput[i] == nil {
             throw EvaluationError("mv-apply lacks its column \(plan.columns[i].name)", at: plan.range)
         }
+        let names = ownNames(of: body)
         return try run(input, environment) { batch in
             let columns = try ready.map { try $0.evaluate(batch, context).materialized(rows: batch.count) }
             for row in 0..<batch.count {
@@ -147,14 +148,12 @@ extension Execution {
                 var e = Expansion(elements: Array(repeating: [], count: items.count))
                 _ = expand(row + 1, columns, most, false, from: row, into: &e)
                 if e.rows.isEmpty { continue }
-                var inner = Environment()
                 var source: [Batch] = []
                 _ = try emitExpanded(batch, e, items, outputs, firstRow: row) {
                     source.append($0)
                     return true
                 }
-                inner.source = source
-                let goesOn = try run(body, inner) { result in
+                let goesOn = try run(body: body, over: source, names: names) { result in
                     if result.count == 0 { return true }
                     let repeated = ContiguousArray(repeating: Int32(truncatingIfNeeded: row), count: result.count)
                     let out = plan.columns.indices.map { i -> Column in

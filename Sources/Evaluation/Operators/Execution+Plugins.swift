@@ -192,15 +192,14 @@ extension Execution {
             if rows[Int(ids[row])].isEmpty { sequence.append(ids[row]) }
             rows[Int(ids[row])].append(row)
         }
+        let names = ownNames(of: body)
         for id in sequence {
-            var inner = Environment()
             var source: [Batch] = []
             _ = try store.emit(rows[Int(id)], batchRows: options.batchRows) {
                 source.append($0)
                 return true
             }
-            inner.source = source
-            guard try run(body, inner, emit) else { return false }
+            guard try run(body: body, over: source, names: names, emit) else { return false }
         }
         return true
     }

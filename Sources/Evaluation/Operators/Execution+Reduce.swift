@@ -4,7 +4,8 @@ import KQL
 /// `reduce`: texts put together under patterns in which `*` stands for what differs.
 ///
 /// Kusto does not publish its method. Ours: a text is cut into words at characters that are neither letters nor digits, or are named by
-/// `characters`; it is kept as long as the share of texts that begin alike reaches the threshold, and the rest becomes `*`.
+/// `characters`; it is kept as long as the share of texts that begin alike reaches the threshold, and the rest becomes `*`. Texts that
+/// share no beginning are `others`, without a representative, as the operator's page shows.
 extension Execution {
     func reduce(
         _ plan: Plan, _ input: Plan, _ arguments: [BoundExpr], _ settings: [String: Value], _ environment: Environment,
@@ -18,8 +19,10 @@ extension Execution {
         let e = try compiled(argument, of: plan, over: input.columns)
         var counts: [ByteKey: Int] = [:]
         var order: [String] = []
+        let texts = try store.batches.map { try e.evaluate($0, context).materialized(rows: $0.count) }
         for row in store.ordered(positional: isOrdered(input)) {
-            guard case .string(let s) = try e.evaluate(store.gather([row]), context).materialized(rows: 1).value(0) else { continue }
+            let place = store.place(row)
+            guard case .string(let s) = texts[place.batch].value(place.row) else { continue }
             if counts[ByteKey(s)] == nil { order.append(s) }
             counts[ByteKey(s), default: 0] += 1
         }
@@ -36,6 +39,7 @@ extension Execution {
         try limits.check(held: beginnings.count, by: "reduce")
         var patterns: [(pattern: String, count: Int, first: String)] = []
         var places: [ByteKey: Int] = [:]
+        var patternOf: [ByteKey: String] = [:]
         for text in order {
             let t = (text: text, count: counts[ByteKey(text)] ?? 0)
             var prefix = ""
@@ -45,13 +49,30 @@ extension Execution {
                 prefix += w
             }
             while prefix != text, let last = prefix.unicodeScalars.last, extra.contains(last) { prefix.unicodeScalars.removeLast() }
-            let pattern = prefix == text ? prefix : prefix + "*"
+            let isOther = prefix.isEmpty && !text.isEmpty
+            let pattern = isOther ? "others" : prefix == text ? prefix : prefix + "*"
+            patternOf[ByteKey(text)] = pattern
             if let p = places[ByteKey(pattern)] {
                 patterns[p].count += t.count
             } else {
                 places[ByteKey(pattern)] = patterns.count
-                patterns.append((pattern, t.count, t.text))
+                patterns.append((pattern, t.count, isOther ? "" : t.text))
             }
+        }
+        if settings["source"] == .bool(true) {
+            for (b, batch) in store.batches.enumerated() where batch.count > 0 {
+                var column = ColumnBuilder(.string)
+                for row in 0..<batch.count {
+                    if case .string(let s) = texts[b].value(row), let pattern = patternOf[ByteKey(s)] {
+                        column.append(.string(pattern))
+                    } else {
+                        column.append(.string(""))
+                    }
+                }
+                let out = Batch(columns: batch.columns + [column.finish()], count: batch.count, keys: batch.keys, lineage: batch.lineage)
+                guard try emit(out) else { return false }
+            }
+            return true
         }
         patterns.sort { $0.count > $1.count || ($0.count == $1.count && ByteText.precedes($0.pattern, $1.pattern)) }
         var columns = [ColumnBuilder(.string), ColumnBuilder(.long), ColumnBuilder(.string)]

@@ -3,29 +3,31 @@ import KQL
 
 /// How `parse-kv` takes text apart.
 private struct KeyValueSyntax {
-    var pair = Array(" ".utf8)
-    var separator = Array("=".utf8)
+    /// What stands between pairs, and between a key and its value; empty: any character that is no letter or digit.
+    var pair: [UInt8] = []
+    var separator: [UInt8] = []
     var quotes: [(open: UInt8, close: UInt8)] = []
-    var escape: UInt8?
+    var escapes: [UInt8] = []
     /// Values run on to the last pair delimiter before the next key.
     var greedy = false
     var regex: Regex2?
+    /// The keys asked for.
+    let keys: [[UInt8]]
 
-    init(_ settings: [String: Value]) throws {
-        func text(_ name: String) -> [UInt8]? {
-            if case .string(let s)? = settings[name] { return Array(s.utf8) }
-            return nil
-        }
-        if let p = text("pair_delimiter"), !p.isEmpty { pair = p }
-        if let k = text("kv_delimiter"), !k.isEmpty { separator = k }
-        if let q = text("quote"), let first = q.first { quotes = [(first, q.count > 1 ? q[1] : first)] }
-        if case .dynamic(.array(let items))? = settings["quote"] {
-            for case .string(let s) in items {
-                let q = Array(s.utf8)
-                if let first = q.first { quotes.append((first, q.count > 1 ? q[1] : first)) }
+    init(_ settings: [String: Value], keys: [String]) throws {
+        /// A parameter may be given several times.
+        func texts(_ name: String) -> [[UInt8]] {
+            switch settings[name] {
+            case .string(let s)?: [Array(s.utf8)]
+            case .dynamic(.array(let items))?: items.compactMap { if case .string(let s) = $0 { Array(s.utf8) } else { nil } }
+            default: []
             }
         }
-        escape = text("escape")?.first
+        self.keys = keys.map { Array($0.utf8) }
+        pair = texts("pair_delimiter").first ?? []
+        separator = texts("kv_delimiter").first ?? []
+        for q in texts("quote") { if let first = q.first { quotes.append((first, q.count > 1 ? q[1] : first)) } }
+        escapes = texts("escape").compactMap(\.first)
         if case .bool(let g)? = settings["greedy"] { greedy = g }
         if case .string(let r)? = settings["regex"] { regex = try Regex2(r) }
     }
@@ -36,48 +38,101 @@ private struct KeyValueSyntax {
 
     /// The pairs of a text, in order.
     func pairs(_ s: [UInt8]) -> [(key: String, value: String)] {
+        if let regex { return pairs(s, by: regex) }
+        return pair.isEmpty || separator.isEmpty ? words(s) : delimited(s)
+    }
+
+    private func pairs(_ s: [UInt8], by regex: Regex2) -> [(key: String, value: String)] {
         var out: [(String, String)] = []
-        if let regex {
-            var at = 0
-            while at <= s.count, let groups = regex.captures(s, from: at, groups: 2), let whole = groups[0] {
-                if groups.count > 2, let k = groups[1], let v = groups[2] {
-                    out.append((String(decoding: s[k], as: UTF8.self), String(decoding: s[v], as: UTF8.self)))
-                }
-                at = max(whole.upperBound, at + 1)
+        var at = 0
+        while at <= s.count, let groups = regex.captures(s, from: at, groups: 2), let whole = groups[0] {
+            if groups.count > 2, let k = groups[1], let v = groups[2] {
+                out.append((String(decoding: s[k], as: UTF8.self), String(decoding: s[v], as: UTF8.self)))
             }
-            return out
+            at = max(whole.upperBound, at + 1)
         }
+        return out
+    }
+
+    /// The text between quotes that open at `i`, which moves behind the closing one; nil where none opens.
+    private func quoted(_ s: [UInt8], _ i: inout Int) -> String? {
+        guard i < s.count, let quote = quotes.first(where: { $0.open == s[i] }) else { return nil }
+        var out: [UInt8] = []
+        i += 1
+        while i < s.count, s[i] != quote.close {
+            if escapes.contains(s[i]), i + 1 < s.count { i += 1 }
+            out.append(s[i])
+            i += 1
+        }
+        i += 1
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    private func skipBlanks(_ s: [UInt8], _ i: inout Int) {
+        while i < s.count, s[i] == 0x20 || s[i] == 0x09, !stands(pair, s, i), !stands(separator, s, i) { i += 1 }
+    }
+
+    private func delimited(_ s: [UInt8]) -> [(key: String, value: String)] {
+        var out: [(String, String)] = []
         var i = 0
         while i < s.count {
             while i < s.count, stands(pair, s, i) { i += pair.count }
+            skipBlanks(s, &i)
             let start = i
+            let quotedKey = quoted(s, &i)
+            if quotedKey != nil { skipBlanks(s, &i) }
             while i < s.count, !stands(separator, s, i), !stands(pair, s, i) { i += 1 }
             guard i < s.count, stands(separator, s, i) else {
                 // A word without a separator belongs to the value before it when values are greedy.
-                if greedy, var last = out.popLast() {
-                    last.1 += String(decoding: pair + s[start..<i], as: UTF8.self)
+                if greedy, start < s.count, var last = out.popLast() {
+                    last.1 += String(decoding: pair + s[start..<min(i, s.count)], as: UTF8.self)
                     out.append(last)
                 }
                 continue
             }
-            let key = String(decoding: s[start..<i], as: UTF8.self)
+            let key = quotedKey ?? String(decoding: s[start..<i], as: UTF8.self).trimmed
             i += separator.count
-            var value: [UInt8] = []
-            if i < s.count, let quote = quotes.first(where: { $0.open == s[i] }) {
-                i += 1
-                while i < s.count, s[i] != quote.close {
-                    if s[i] == escape, i + 1 < s.count { i += 1 }
-                    value.append(s[i])
-                    i += 1
-                }
-                i += 1
-            } else {
-                while i < s.count, !stands(pair, s, i) {
-                    value.append(s[i])
-                    i += 1
-                }
+            skipBlanks(s, &i)
+            if let value = quoted(s, &i) {
+                out.append((key, value))
+                continue
             }
-            out.append((key.trimmed, String(decoding: value, as: UTF8.self)))
+            let from = i
+            while i < s.count, !stands(pair, s, i) { i += 1 }
+            out.append((key, String(decoding: s[from..<i], as: UTF8.self).trimmed))
+        }
+        return out
+    }
+
+    private static func isWord(_ b: UInt8) -> Bool { b >= 0x80 || (b | 0x20 >= 0x61 && b | 0x20 <= 0x7A) || (b >= 0x30 && b <= 0x39) }
+
+    /// Without delimiters, whatever is no letter or digit delimits: a key is one that is asked for, its value the word behind it.
+    private func words(_ s: [UInt8]) -> [(key: String, value: String)] {
+        var out: [(String, String)] = []
+        var i = 0
+        while i < s.count {
+            let isStart = i == 0 || !KeyValueSyntax.isWord(s[i - 1])
+            let found =
+                isStart
+                ? keys.filter { k in
+                    !k.isEmpty && stands(k, s, i) && (i + k.count == s.count || !KeyValueSyntax.isWord(s[i + k.count]))
+                }.max { $0.count < $1.count } : nil
+            guard let key = found else {
+                i += 1
+                continue
+            }
+            i += key.count
+            // The closing quote of the key is no opening one of the value.
+            if i < s.count, quotes.contains(where: { $0.close == s[i] }) { i += 1 }
+            while i < s.count, !KeyValueSyntax.isWord(s[i]), !quotes.contains(where: { $0.open == s[i] }) { i += 1 }
+            let name = String(decoding: key, as: UTF8.self)
+            if let value = quoted(s, &i) {
+                out.append((name, value))
+                continue
+            }
+            let from = i
+            while i < s.count, KeyValueSyntax.isWord(s[i]) { i += 1 }
+            out.append((name, String(decoding: s[from..<i], as: UTF8.self)))
         }
         return out
     }
@@ -101,13 +156,13 @@ extension Execution {
             throw EvaluationError("parse-kv needs a text and keys", at: plan.range)
         }
         let source = try compiled(argument, of: plan, over: input.columns)
-        let syntax = try KeyValueSyntax(settings)
+        let keys = names.map { name -> String in if case .string(let s) = name { s } else { "" } }
+        let syntax = try KeyValueSyntax(settings, keys: keys)
         let places = plan.columns.map { c in input.columns.firstIndex { $0.id == c.id } }
         return try run(input, environment) { batch in
             let text = try source.evaluate(batch, context).materialized(rows: batch.count)
             var builders = plan.columns.map { ColumnBuilder($0.type) }
             let open = plan.columns.indices.filter { places[$0] == nil }
-            let keys = names.map { name -> String in if case .string(let s) = name { s } else { "" } }
             for row in 0..<batch.count {
                 var found: [TextKey: String] = [:]
                 if case .string(let s) = text.value(row) {

@@ -42,11 +42,18 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
     /// The keys of the partitions around, by the identity that the binder gave them.
     let partitionKeys: [Int64: Value]
 
-    init(provider: any TableProvider, context: EvaluationContext, options: ExecutorOptions, partitionKeys: [Int64: Value] = [:]) {
+    /// Set where a body (`Execution+Bodies.swift`) gives its own rows a name.
+    let body: BodyRows?
+
+    init(
+        provider: any TableProvider, context: EvaluationContext, options: ExecutorOptions, partitionKeys: [Int64: Value] = [:],
+        body: BodyRows? = nil
+    ) {
         self.partitionKeys = partitionKeys
         self.provider = provider
         self.context = context
         self.options = options
+        self.body = body
     }
 
     var limits: EvaluationLimits { context.limits }
@@ -90,6 +97,7 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
 
     func firstColumn(of plan: Plan) throws -> Column {
         if let known = caches.withLock({ $0.firstColumns[ObjectIdentifier(plan)] }) { return known }
+        if let body, BodyRows.names(in: plan).isDisjoint(with: body.names) { return try body.outer.firstColumn(of: plan) }
         var b = ColumnBuilder(plan.columns.first?.type ?? .dynamic)
         try run(plan, Environment()) { batch in
             if let c = batch.columns.first { b.append(contentsOf: c) }
@@ -107,7 +115,8 @@ final class Execution: SubqueryResolver, @unchecked Sendable {
     /// The rows of a shared plan, computed at its first use.
     func shared(_ s: SharedPlan) throws -> [Batch] {
         if let known = caches.withLock({ $0.shared[s.id] }) { return known }
-        let batches = try collect(s.plan, Environment(), by: "materialize")
+        if let body, !body.names.contains(s.id) { return try body.outer.shared(s) }
+        let batches = try collect(s.plan, Environment(source: body?.rows), by: "materialize")
         caches.withLock { $0.shared[s.id] = batches }
         return batches
     }

@@ -158,6 +158,9 @@ extension Language {
         function(
             "bag_pack_columns", "bag_pack_columns(column, ...)", "A bag of columns under their names.",
             "print a = 1, b = 'x' | extend bag = bag_pack_columns(a, b)"),
+        function(
+            "column_names_of", "column_names_of(table)", "The names of the columns of rows, as an array.",
+            "let T = datatable(a: long, b: string)[]; print names = column_names_of(T)"),
     ]
 
     private static func graph(

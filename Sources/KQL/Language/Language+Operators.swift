@@ -98,8 +98,9 @@ extension Language {
             "top-hitters", "top-hitters rows of expr [by number]", "The most frequent values, or those with the greatest sum.",
             people + "| top-hitters 1 of user", notes: "exact, not approximate"),
         op(
-            "reduce", "reduce by expr [with threshold=..., characters=...]", "Groups texts by patterns with `*` for what varies.",
-            "datatable(s: string)['login of bob', 'login of ann'] | reduce by s", notes: "`kind` is refused (VK0205)"),
+            "reduce", "reduce [kind=source] by expr [with threshold=..., characters=...]",
+            "Groups texts by patterns with `*` for what varies.",
+            "datatable(s: string)['login of bob', 'login of ann'] | reduce by s"),
         op(
             "partition", "partition [hint.strategy=...] by column (operators)", "Runs operators over the rows of each value of a column.",
             people + "| partition by user (top 1 by n)"),
