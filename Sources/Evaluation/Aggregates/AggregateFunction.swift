@@ -63,7 +63,7 @@ public enum AggregateRegistry {
     /// Why an aggregate of Kusto cannot be executed; nil if it can, or if there is none of that name.
     public static func refusal(_ name: String) -> String? { refusals[name] }
 
-    private static let refusals = ["buildschema": "schema inference over dynamic values is not supported"]
+    private static let refusals = [String: String]()
 
     /// Makes the state of a bound aggregate.
     static func accumulator(

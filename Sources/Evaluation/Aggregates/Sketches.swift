@@ -415,7 +415,8 @@ extension Functions {
                     }
                 }),
             ScalarFunction(
-                "percentiles_array_tdigest", "digest:dynamic percentile:any ...", .type(.dynamic), "The values at percentiles of a digest.",
+                "percentiles_array_tdigest", "digest:dynamic percentile:any ...", .type(.dynamic), aliases: ["percentile_array_tdigest"],
+                "The values at percentiles of a digest.",
                 "percentiles_array_tdigest(\(three), 0, 100)",
                 .strict { a in
                     guard let d = digest(a[0]), let ranks = percentiles(a) else { return .null(.dynamic) }

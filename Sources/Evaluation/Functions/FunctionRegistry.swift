@@ -103,7 +103,7 @@ public struct FunctionRegistry: FunctionCatalog {
     init() {
         let all = [
             Functions.conversion, Functions.conditional, Functions.strings, Functions.regex, Functions.encoding, Functions.parsing,
-            Functions.math, Functions.bits,
+            Functions.math, Functions.distributions, Functions.bits,
             Functions.dates, Functions.dateParts, Functions.arrays, Functions.sets, Functions.bags, Functions.network, Functions.hashing,
             Functions.units, Functions.rows, Functions.seriesElements, Functions.seriesProducts, Functions.seriesFilters,
             Functions.seriesFits, Functions.seriesPatterns, Functions.geoPoints, Functions.geoShapes, Functions.geoCells,
@@ -208,6 +208,7 @@ extension ExpressionCompiler {
     /// A call of a registered function.
     func compileFunction(_ name: String, _ arguments: [any ExpressionNode], _ expr: BoundExpr) throws -> any ExpressionNode {
         if name == "geo_info_from_ip_address" { return try geoInfo(arguments, expr) }
+        if name == "parse_user_agent" { return try userAgent(arguments, expr) }
         guard let function = FunctionRegistry.standard.function(name) else {
             let reason = FunctionRegistry.standard.refusal(name).map { ": \($0)" } ?? ""
             throw EvaluationError("The function `\(name)` cannot be computed\(reason)", at: expr.range)

@@ -92,6 +92,25 @@ private func binAtColumns(_ v: [Datum], _ c: KernelContext) throws -> Datum {
     return try applyRows(v, rows: c.rows, type: type, strict: true) { a in binAt(a[0], a[1], a[2], type: type) }
 }
 
+/// Numbers go with numbers; times and timespans with a timespan as distance.
+private func aroundResult(_ t: [ScalarType]) -> ScalarType? {
+    guard t.count == 3 else { return nil }
+    func isNumber(_ t: ScalarType) -> Bool { t.isNumeric || t == .dynamic }
+    switch (t[0], t[1], t[2]) {
+    case (.datetime, .datetime, .timespan), (.timespan, .timespan, .timespan): return .bool
+    case (let a, let b, let c) where isNumber(a) && isNumber(b) && isNumber(c): return .bool
+    default: return nil
+    }
+}
+
+private func around(_ value: Value, _ center: Value, _ delta: Value) -> Value {
+    if let v = value.integer, let c = center.integer, let d = delta.integer {
+        return .bool(Int128(v) >= Int128(c) - Int128(d) && Int128(v) <= Int128(c) + Int128(d))
+    }
+    guard let v = value.double, let c = center.double, let d = delta.double else { return .null(.bool) }
+    return .bool(v >= c - d && v <= c + d)
+}
+
 extension Functions {
     static let math: [ScalarFunction] = [
         realFunction("sqrt", "The square root; null below zero.", "sqrt(4) == 2.0") { $0 < 0 ? nil : $0.squareRoot() },
@@ -122,13 +141,6 @@ extension Functions {
         ScalarFunction(
             "atan2", "y:numeric x:numeric", .type(.real), "The angle between the x axis and the point (x, y).", "atan2(0, 1) == 0.0",
             .strict { a in .real(Glibc.atan2(real(a, 0), real(a, 1))) }),
-        ScalarFunction(
-            "beta_cdf", "x:numeric alpha:numeric beta:numeric", .type(.real), "The cumulative beta distribution; NaN outside its domain.",
-            "beta_cdf(0.5, 1.0, 1.0) == 0.5",
-            .strict { a in
-                let x = real(a, 0), p = real(a, 1), q = real(a, 2)
-                return .real(x < 0 || x > 1 || p <= 0 || q <= 0 ? .nan : incompleteBeta(x, p, q))
-            }),
         ScalarFunction(
             "abs", "x:summable", .argument(0), "The absolute value.", "abs(-5) == 5",
             .strict { a in
@@ -163,6 +175,10 @@ extension Functions {
         ScalarFunction(
             "bin_at", "value:any size:any origin:any", .custom { t, _ in binResult(t) }, "As bin, with the bins aligned to a point.",
             "bin_at(13, 10, 11) == 11", .columns(price: 2) { v, c in try binAtColumns(v, c) }),
+        ScalarFunction(
+            "around", "value:any center:any delta:any", .custom { t, _ in aroundResult(t) },
+            "Whether a number or a time lies within a distance of another, ends included.", "around(11, 10, 1) == true",
+            .strict { a in around(unwrapped(a[0]), unwrapped(a[1]), unwrapped(a[2])) }),
         ScalarFunction(
             "rand", "bound:integer?", .custom { t, _ in t.isEmpty ? .real : .long }, deterministic: false,
             "A random number below 1, or a random integer below a bound; a function of the seed and the row.", "rand()",
@@ -239,33 +255,4 @@ private func mix(_ key: RowKey, _ seed: UInt64) -> UInt64 {
         x ^= x >> 31
     }
     return x
-}
-
-/// The regularised incomplete beta function by its continued fraction.
-private func incompleteBeta(_ x: Double, _ a: Double, _ b: Double) -> Double {
-    if x <= 0 { return 0 }
-    if x >= 1 { return 1 }
-    let front = Glibc.exp(Glibc.lgamma(a + b) - Glibc.lgamma(a) - Glibc.lgamma(b) + a * Glibc.log(x) + b * Glibc.log(1 - x))
-    return x < (a + 1) / (a + b + 2) ? front * fraction(x, a, b) / a : 1 - front * fraction(1 - x, b, a) / b
-}
-
-private func fraction(_ x: Double, _ a: Double, _ b: Double) -> Double {
-    let tiny = 1e-300
-    func keep(_ v: Double) -> Double { v.magnitude < tiny ? tiny : v }
-    var c = 1.0
-    var d = 1 / keep(1 - (a + b) * x / (a + 1))
-    var h = d
-    for i in 1...300 {
-        let m = Double(i)
-        let even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        d = 1 / keep(1 + even * d)
-        c = keep(1 + even / c)
-        h *= d * c
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d = 1 / keep(1 + odd * d)
-        c = keep(1 + odd / c)
-        h *= d * c
-        if (d * c - 1).magnitude < 1e-15 { break }
-    }
-    return h
 }

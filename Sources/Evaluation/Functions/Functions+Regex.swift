@@ -19,6 +19,9 @@ func namedType(_ value: Value?) -> ScalarType? {
     return ScalarType(kqlName: name)
 }
 
+/// The characters that may mean something in a regular expression.
+private let regexSigns = Set("\\.+*?()|[]{}^$#&-~")
+
 extension Functions {
     static let regex: [ScalarFunction] = [
         ScalarFunction(
@@ -51,6 +54,10 @@ extension Functions {
                 let pattern = try patternSource(site.constants[1])
                 return { a in .string(try pattern(a[1]).map { replace($0, text(a, 0), text(a, 2)) } ?? text(a, 0)) }
             }),
+        ScalarFunction(
+            "regex_quote", "text:string", .type(.string), "A text as a regular expression that matches just it.",
+            "regex_quote(\"(so$me.Te^xt)\") == @\"\\(so\\$me\\.Te\\^xt\\)\"",
+            .strict { a in .string(String(text(a, 0).flatMap { regexSigns.contains($0) ? ["\\", $0] : [$0] })) }),
         ScalarFunction(
             "replace", "regex:string rewrite:string text:string", .type(.string), "As replace_regex, with the text last.",
             "replace(@\"\\d\", \"x\", \"a1\") == \"ax\"",
