@@ -343,7 +343,9 @@ extension BindingSession {
             return nil
         }
         guard let size = autoBins.size else {
-            error(.missingParameter, "`\(name.text)` needs the option query_bin_auto_size", range, mend: "write `set query_bin_auto_size = 1h;` before the query")
+            error(
+                .missingParameter, "`\(name.text)` needs the option query_bin_auto_size", range,
+                mend: "write `set query_bin_auto_size = 1h;` before the query")
             return nil
         }
         let target = Name(autoBins.origin == nil ? "bin" : "bin_at", range: name.range)

@@ -4,7 +4,8 @@ import KQL
 /// Settings of saved functions, watchlists and external data.
 extension VedetteConfiguration {
     static func isContent(_ key: String) -> Bool {
-        ["functions", "watchlists", "watchlist_keys", "geo_database", "user_agents"].contains(key) || (key.hasPrefix("external.") && keys.contains(key))
+        ["functions", "watchlists", "watchlist_keys", "geo_database", "user_agents"].contains(key)
+            || (key.hasPrefix("external.") && keys.contains(key))
     }
 
     mutating func setContent(_ key: String, _ values: [String], origin: String) throws {

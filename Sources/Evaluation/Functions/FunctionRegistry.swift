@@ -129,7 +129,6 @@ public struct FunctionRegistry: FunctionCatalog {
     public func refusal(_ name: String) -> String? {
         if byName[name] != nil { return nil }
         if let reason = refused[name] { return reason }
-        if let reason = AggregateRegistry.refusal(name) { return reason }
         for (prefix, reason) in Functions.refusedPrefixes where name.hasPrefix(prefix) { return reason }
         return known.contains(name) ? "it is not supported yet" : nil
     }

@@ -346,8 +346,9 @@ extension Functions {
             case "s": out += pad(second, n)
             case "t": out += String((hour < 12 ? "AM" : "PM").prefix(n))
             default:
-                let digits = String(pad(fraction, 7).prefix(n))
-                if c == "f" || digits.contains(where: { $0 != "0" }) { out += digits }
+                var digits = pad(fraction, 7).prefix(n)
+                if c == "F" { while digits.last == "0" { digits.removeLast() } }
+                out += digits
             }
         }
         return out

@@ -66,7 +66,8 @@ extension Functions {
         ScalarFunction(
             "parse_user_agent", "user_agent:string look_for:any", .type(.dynamic),
             "Browser, operating system and device (\"browser\", \"os\", \"device\", or an array of them) of a user agent, by the patterns of uap-core.",
-            "parse_user_agent(\"Mozilla/5.0 (Windows; U; en-US) AppleWebKit/531.9 (KHTML, like Gecko) AdobeAIR/2.5.1\", \"browser\")", .compiled),
+            "parse_user_agent(\"Mozilla/5.0 (Windows; U; en-US) AppleWebKit/531.9 (KHTML, like Gecko) AdobeAIR/2.5.1\", \"browser\")",
+            .compiled),
         ScalarFunction(
             "parse_ipv4", "ip:string", .type(.long), "An IPv4 address, masked by its prefix, as a number.",
             "parse_ipv4(\"127.0.0.1\") == 2130706433",

@@ -60,34 +60,32 @@ private func parseURL(_ s: String) -> Dynamic {
     ])
 }
 
+/// Slashes of both kinds part a path. A drive is its root; a colon behind the file's name begins an alternate data stream.
 private func parsePath(_ s: String) -> Dynamic {
     var scheme = "", root = "", stream = ""
     var rest = Substring(s)
     if let range = splitOnce(rest, "://") {
         scheme = String(range.0)
         rest = range.1
-        // What follows a scheme is an authority, up to the first slash.
-        if scheme != "file" { root = "" }
     }
-    let isWindows = rest.contains("\\") || rest.dropFirst().first == ":"
-    let separator: Character = isWindows ? "\\" : "/"
-    if isWindows, let colon = rest.firstIndex(of: ":") {
-        root = String(rest[..<rest.index(after: colon)])
-        if let second = rest[rest.index(after: colon)...].firstIndex(of: ":") {
-            stream = String(rest[rest.index(after: second)...])
-            rest = rest[..<second]
-        }
-    } else if rest.hasPrefix("/"), scheme.isEmpty {
-        root = "/"
+    func isSeparator(_ c: Character) -> Bool { c == "\\" || c == "/" }
+    let long = rest.hasPrefix("\\\\?\\") ? rest.dropFirst(4) : rest
+    if long.dropFirst().first == ":", let letter = long.first, letter.isLetter {
+        root = String(rest[..<long.index(long.startIndex, offsetBy: 2)])
     }
-    let cut = rest.lastIndex(of: separator)
+    let cut = rest.lastIndex(where: isSeparator)
     let directory = cut.map { String(rest[..<$0]) } ?? ""
-    let file = cut.map { String(rest[rest.index(after: $0)...]) } ?? String(rest)
-    let directoryName = directory.lastIndex(of: separator).map { String(directory[directory.index(after: $0)...]) } ?? directory
+    var file = cut.map { rest[rest.index(after: $0)...] } ?? rest[...]
+    let afterRoot = cut == nil ? file.dropFirst(root.count) : file
+    if let colon = afterRoot.firstIndex(of: ":") {
+        stream = String(file[file.index(after: colon)...])
+        file = file[..<colon]
+    }
+    let directoryName = directory.lastIndex(where: isSeparator).map { String(directory[directory.index(after: $0)...]) } ?? directory
     let dot = file.lastIndex(of: ".")
     return .object([
         member("Scheme", scheme), member("RootPath", root), member("DirectoryPath", directory), member("DirectoryName", directoryName),
-        member("Filename", file), member("Extension", dot.map { String(file[file.index(after: $0)...]) } ?? ""),
+        member("Filename", String(file)), member("Extension", dot.map { String(file[file.index(after: $0)...]) } ?? ""),
         member("AlternateDataStreamName", stream),
     ])
 }

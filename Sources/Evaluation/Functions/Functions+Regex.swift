@@ -45,7 +45,7 @@ extension Functions {
             "All matches: texts of the only group, or arrays of groups.", "extract_all(@\"(\\d)\", \"a1b2\")[1] == \"2\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[0])
-                return { a in try pattern(a[0]).map { try extractAll($0, a) } ?? .null(.dynamic) }
+                return { a in try pattern(a[0]).map { try extractAll($0, named: textValue(a[0]), a) } ?? .null(.dynamic) }
             }),
         ScalarFunction(
             "replace_regex", "text:string regex:string rewrite:string", .type(.string), "All matches replaced; `\\1` stands for a group.",
@@ -131,7 +131,7 @@ extension Functions {
         }
     }
 
-    private static func extractAll(_ regex: Regex2, _ a: [Value]) throws -> Value {
+    private static func extractAll(_ regex: Regex2, named pattern: String, _ a: [Value]) throws -> Value {
         let hasGroups = a.count > 2
         let bytes = Array(text(a, hasGroups ? 2 : 1).utf8)
         let count = regex.groupCount
@@ -139,7 +139,11 @@ extension Functions {
         var wanted: [Int] = []
         if hasGroups, let items = array(a, 1) {
             for item in items {
-                if case .long(let g) = item, g >= 0, g <= Int64(count) { wanted.append(Int(g)) }
+                switch item {
+                case .long(let g) where g >= 0 && g <= Int64(count): wanted.append(Int(g))
+                case .string(let name): if let g = groupNames(pattern)[name] { wanted.append(g) }
+                default: break
+                }
             }
         }
         if wanted.isEmpty { wanted = Array(1...count) }
@@ -183,6 +187,38 @@ extension Functions {
         out.append(contentsOf: bytes[copied...])
         return String(decoding: out, as: UTF8.self)
     }
+}
+
+/// The numbers of the groups that a pattern names, as `(?<name>` or `(?P<name>`.
+private func groupNames(_ pattern: String) -> [String: Int] {
+    var out: [String: Int] = [:]
+    var group = 0
+    var inClass = false
+    var rest = Substring(pattern)
+    while let c = rest.popFirst() {
+        switch c {
+        case "\\": _ = rest.popFirst()
+        case "[" where !inClass:
+            inClass = true
+            // A bracket right behind the opening one, or its `^`, is a literal.
+            if rest.first == "^" { _ = rest.popFirst() }
+            if rest.first == "]" { _ = rest.popFirst() }
+        case "]": inClass = false
+        case "(" where !inClass:
+            guard rest.first == "?" else {
+                group += 1
+                continue
+            }
+            for opening in ["?P<", "?<"] where rest.hasPrefix(opening) {
+                group += 1
+                let name = rest.dropFirst(opening.count).prefix { $0 != ">" }
+                out[String(name)] = group
+                break
+            }
+        default: break
+        }
+    }
+    return out
 }
 
 /// Calls `body` with the groups of each match, from left to right, until it returns false. Empty matches advance by one character.

@@ -156,7 +156,9 @@ extension ExpressionCompiler {
             let parts = try wantedParts(constant)
             return valueNode([agent], .dynamic, strict: true) { a in .dynamic(try patterns.parse(text(a, 0), parts)) }
         }
-        return valueNode([agent, arguments[1]], .dynamic, strict: true) { a in .dynamic(try patterns.parse(text(a, 0), try wantedParts(a[1]))) }
+        return valueNode([agent, arguments[1]], .dynamic, strict: true) { a in
+            .dynamic(try patterns.parse(text(a, 0), try wantedParts(a[1])))
+        }
     }
 }
 
