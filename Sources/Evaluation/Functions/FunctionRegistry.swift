@@ -267,23 +267,25 @@ enum Functions {
     /// Functions that look at other rows: the operators compute them over a serialised input.
     static let rows: [ScalarFunction] = [
         ScalarFunction(
-            "prev", "column:any offset:integer? default:any?", .argument(0), rowLocal: false, "The value of an earlier row.", "prev(x, 1)",
+            "prev", "column:any offset:integer? default_value:any?", .argument(0), rowLocal: false, "The value of an earlier row.",
+            "prev(x, 1)",
             .compiled),
         ScalarFunction(
-            "next", "column:any offset:integer? default:any?", .argument(0), rowLocal: false, "The value of a later row.", "next(x, 1)",
+            "next", "column:any offset:integer? default_value:any?", .argument(0), rowLocal: false, "The value of a later row.",
+            "next(x, 1)",
             .compiled),
         ScalarFunction(
-            "row_number", "start:integer? restart:bool?", .type(.long), rowLocal: false, "The number of the row.", "row_number(1)",
+            "row_number", "StartingIndex:integer? Restart:bool?", .type(.long), rowLocal: false, "The number of the row.", "row_number(1)",
             .compiled),
         ScalarFunction(
             "row_cumsum", "term:summable restart:bool?", .argument(0), rowLocal: false, "The sum up to the row.", "row_cumsum(x)", .compiled
         ),
         ScalarFunction(
-            "row_rank_dense", "term:any restart:bool?", .type(.long), rowLocal: false,
+            "row_rank_dense", "Term:any restart:bool?", .type(.long), rowLocal: false,
             "The rank of the row; equal values share it, without gaps.",
             "row_rank_dense(x)", .compiled),
         ScalarFunction(
-            "row_rank_min", "term:any restart:bool?", .type(.long), rowLocal: false, "The rank of the row; equal values share the least.",
+            "row_rank_min", "Term:any restart:bool?", .type(.long), rowLocal: false, "The rank of the row; equal values share the least.",
             "row_rank_min(x)", .compiled),
         ScalarFunction(
             "row_window_session", "time:datetime from_first:timespan between:timespan restart:bool?", .type(.datetime), rowLocal: false,

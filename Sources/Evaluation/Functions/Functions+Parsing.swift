@@ -204,11 +204,11 @@ extension Functions {
             "parse_path(\"/a/b.txt\").Filename == \"b.txt\"",
             .strict { a in .dynamic(parsePath(text(a, 0))) }),
         ScalarFunction(
-            "parse_csv", "csv:string", .type(.dynamic), "The fields of the first record, as an array of texts.",
+            "parse_csv", "csv_text:string", .type(.dynamic), "The fields of the first record, as an array of texts.",
             "parse_csv(\"a,b\")[1] == \"b\"",
             .strict { a in .dynamic(.array(parseCSV(text(a, 0)).map(Dynamic.string))) }),
         ScalarFunction(
-            "parse_command_line", "command:string parser:cstring", .type(.dynamic), "The arguments of a Windows command line.",
+            "parse_command_line", "command_line:string parser_type:cstring", .type(.dynamic), "The arguments of a Windows command line.",
             "parse_command_line(\"a b\", \"windows\")[1] == \"b\"",
             .strict { a in
                 guard text(a, 1).lowercased() == "windows" else {
@@ -229,7 +229,8 @@ extension Functions {
                 return reader.document().map(dynamicValue) ?? .null(.dynamic)
             }),
         ScalarFunction(
-            "extract_json", "path:string text:any type:constant?", .custom { _, c in c.count > 2 ? namedType(c[2]) ?? .string : .string },
+            "extract_json", "jsonPath:string dataSource:any type:constant?",
+            .custom { _, c in c.count > 2 ? namedType(c[2]) ?? .string : .string },
             aliases: ["extractjson"],
             "The value at a JSON path, as a type.", "extract_json(\"$.a\", '{\"a\":1}', typeof(long)) == 1",
             .prepared(strict: true) { site in

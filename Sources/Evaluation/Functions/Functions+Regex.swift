@@ -25,7 +25,7 @@ private let regexSigns = Set("\\.+*?()|[]{}^$#&-~")
 extension Functions {
     static let regex: [ScalarFunction] = [
         ScalarFunction(
-            "extract", "regex:string group:integer text:string type:constant?",
+            "extract", "regex:string captureGroup:integer source:string typeLiteral:constant?",
             .custom { _, c in c.count > 3 ? namedType(c[3]) ?? .string : .string },
             "A group of the first match, converted to a type.", "extract(@\"id=(\\d+)\", 1, \"id=7\", typeof(long)) == 7",
             .prepared(strict: true) { site in
@@ -41,21 +41,22 @@ extension Functions {
                 }
             }),
         ScalarFunction(
-            "extract_all", "regex:string groups:any text:string?", .type(.dynamic), aliases: ["extractall"],
+            "extract_all", "regex:string captureGroups:any source:string?", .type(.dynamic), aliases: ["extractall"],
             "All matches: texts of the only group, or arrays of groups.", "extract_all(@\"(\\d)\", \"a1b2\")[1] == \"2\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[0])
                 return { a in try pattern(a[0]).map { try extractAll($0, named: textValue(a[0]), a) } ?? .null(.dynamic) }
             }),
         ScalarFunction(
-            "replace_regex", "text:string regex:string rewrite:string", .type(.string), "All matches replaced; `\\1` stands for a group.",
+            "replace_regex", "source:string lookup_regex:string rewrite_pattern:string", .type(.string),
+            "All matches replaced; `\\1` stands for a group.",
             "replace_regex(\"a1\", @\"\\d\", \"x\") == \"ax\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[1])
                 return { a in .string(try pattern(a[1]).map { replace($0, text(a, 0), text(a, 2)) } ?? text(a, 0)) }
             }),
         ScalarFunction(
-            "regex_quote", "text:string", .type(.string), "A text as a regular expression that matches just it.",
+            "regex_quote", "string:string", .type(.string), "A text as a regular expression that matches just it.",
             "regex_quote(\"(so$me.Te^xt)\") == @\"\\(so\\$me\\.Te\\^xt\\)\"",
             .strict { a in .string(String(text(a, 0).flatMap { regexSigns.contains($0) ? ["\\", $0] : [$0] })) }),
         ScalarFunction(
@@ -66,16 +67,16 @@ extension Functions {
                 return { a in .string(try pattern(a[0]).map { replace($0, text(a, 2), text(a, 1)) } ?? text(a, 2)) }
             }),
         ScalarFunction(
-            "trim", "regex:string text:string", .type(.string), "Without leading and trailing matches.", "trim(\" +\", \" a \") == \"a\"",
+            "trim", "regex:string source:string", .type(.string), "Without leading and trailing matches.", "trim(\" +\", \" a \") == \"a\"",
             trimKernel(start: true, end: true)),
         ScalarFunction(
-            "trim_start", "regex:string text:string", .type(.string), "Without a leading match.", "trim_start(\" +\", \" a \") == \"a \"",
+            "trim_start", "regex:string source:string", .type(.string), "Without a leading match.", "trim_start(\" +\", \" a \") == \"a \"",
             trimKernel(start: true, end: false)),
         ScalarFunction(
-            "trim_end", "regex:string text:string", .type(.string), "Without a trailing match.", "trim_end(\" +\", \" a \") == \" a\"",
+            "trim_end", "regex:string source:string", .type(.string), "Without a trailing match.", "trim_end(\" +\", \" a \") == \" a\"",
             trimKernel(start: false, end: true)),
         ScalarFunction(
-            "countof", "text:string search:string kind:cstring?", .type(.long), "The number of occurrences; plain ones may overlap.",
+            "countof", "source:string search:string kind:cstring?", .type(.long), "The number of occurrences; plain ones may overlap.",
             "countof(\"aaa\", \"aa\") == 2",
             .prepared(strict: true) { site in
                 let isRegex = site.constants.count > 2 && site.constants[2] == .string("regex")
@@ -92,7 +93,7 @@ extension Functions {
                 }
             }),
         ScalarFunction(
-            "indexof_regex", "text:string regex:string start:integer? length:integer? occurrence:integer?", .type(.long),
+            "indexof_regex", "string:string match:string start:integer? length:integer? occurrence:integer?", .type(.long),
             "The position of a match, -1 if there is none.", "indexof_regex(\"abc\", @\"b.\") == 1",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[1])
