@@ -11,6 +11,9 @@ private func compareV4(_ a: [Value]) -> Int? {
     return p == q ? 0 : (p < q ? -1 : 1)
 }
 
+/// `::1.2.3.4`, the old way to write an IPv4 address, is the mapped one to Kusto where masks are applied.
+private func mapped(_ v: IPAddress.V6) -> UInt128 { v.isV4 && v.address >> 32 == 0 ? v.address | UInt128(0xFFFF) << 32 : v.address }
+
 private func compareV6(_ a: [Value]) -> Int? {
     guard var x = IPAddress.parseV6(text(a, 0)), var y = IPAddress.parseV6(text(a, 1)) else { return nil }
     var asked = Int(clamping: long(a, 2, default: 128))
@@ -18,6 +21,8 @@ private func compareV6(_ a: [Value]) -> Int? {
     if x.isV4, y.isV4, asked <= 32 { asked += 96 }
     x.prefix = min(x.prefix, y.prefix, asked)
     y.prefix = x.prefix
+    x.address = mapped(x)
+    y.address = mapped(y)
     return x.masked == y.masked ? 0 : (x.masked < y.masked ? -1 : 1)
 }
 
@@ -84,6 +89,7 @@ extension Functions {
             "parse_ipv6_mask(\"fe80::1\", 64)",
             .strict { a in
                 guard var ip = IPAddress.parseV6(text(a, 0)), (0...128).contains(long(a, 1)) else { return .string("") }
+                ip.address = mapped(ip)
                 ip.prefix = min(ip.prefix, Int(long(a, 1)))
                 return .string(IPAddress.print(ip.masked))
             }),

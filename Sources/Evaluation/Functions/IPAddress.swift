@@ -112,8 +112,6 @@ enum IPAddress {
         guard seenGap ? count < 8 : count == 8 else { return nil }
         var address: UInt128 = 0
         for g in left + Array(repeating: 0, count: 8 - count) + right { address = address << 16 | UInt128(g) }
-        // `::1.2.3.4`, the old way to write an IPv4 address, is the mapped one to Kusto.
-        if dotted, address >> 32 == 0 { address |= UInt128(0xFFFF) << 32 }
         return (address, dotted)
     }
 
