@@ -111,7 +111,7 @@ public final class RuleProgram: Sendable {
     }
 
     /// Words of queries that name such data.
-    private static let foreign = ["watchlist", "externaldata", "geo_info_from"]
+    private static let foreign = ["watchlist", "externaldata", "geo_info_from", "parse_user_agent"]
 
     /// A program that was compiled before; ``write(to:)`` wrote it into `bytes`, which are kept for what is read later.
     package init(rule: AnalyticsRule, from r: inout PackedReader, of bytes: [UInt8], functions: any FunctionCatalog) throws {

@@ -9,7 +9,7 @@ extension BindingSession {
     /// Scalar functions that the binder resolves before it asks the catalogue.
     static let builtinScalars: Set<String> = [
         "now", "ago", "not", "iff", "iif", "case", "toscalar", "column_ifexists", "columnifexists", "ingestion_time", "pack_all",
-        "bag_pack_columns", "column_names_of",
+        "bag_pack_columns", "column_names_of", "bin_auto",
     ]
 
     /// Functions that look at other rows. The executor computes them while it runs a projection, so a catalogue may lack them.
@@ -62,6 +62,7 @@ extension BindingSession {
         if let sig = scalarSignature(name.text) {
             guard let call = bindScalar(sig, name, args, range, scope) else { return nil }
             if sig.name == BindingSession.geoInfo { return withGeoDatabase(call, name) }
+            if sig.name == BindingSession.userAgent { return withUserAgents(call, name) }
             if sig.tuple.isEmpty { return call }
             return tupleItem(call, 0, sig.tuple[0].type, range)
         }
@@ -335,6 +336,23 @@ extension BindingSession {
 
     // MARK: Functions of the language
 
+    /// `bin_auto(value)`: `bin_at` with the size and the point that `set` statements say.
+    private func bindAutomaticBin(_ name: Name, _ args: [Expr], _ range: SourceRange, _ scope: Scope) -> BoundExpr? {
+        guard args.count == 1 else {
+            error(.argumentCount, "`\(name.text)` takes 1 argument, not \(args.count)", range)
+            return nil
+        }
+        guard let size = autoBins.size else {
+            error(
+                .missingParameter, "`\(name.text)` needs the option query_bin_auto_size", range,
+                mend: "write `set query_bin_auto_size = 1h;` before the query")
+            return nil
+        }
+        let target = Name(autoBins.origin == nil ? "bin" : "bin_at", range: name.range)
+        guard let sig = scalarSignature(target.text) else { return nil }
+        return bindScalar(sig, target, args + [size] + (autoBins.origin.map { [$0] } ?? []), range, scope)
+    }
+
     private func bindBuiltin(_ name: Name, _ args: [Expr], _ range: SourceRange, _ scope: Scope) -> BoundExpr? {
         func arguments(_ allowed: ClosedRange<Int>) -> [BoundExpr]? {
             guard allowed.contains(args.count) else {
@@ -367,6 +385,8 @@ extension BindingSession {
             return bindCase(name, args, range, scope)
         case "toscalar":
             return bindToScalar(name, args, range, scope)
+        case "bin_auto":
+            return bindAutomaticBin(name, args, range, scope)
         case "column_ifexists", "columnifexists":
             return bindColumnIfExists(name, args, range, scope)
         case "column_names_of":

@@ -18,6 +18,7 @@ extension BindingSession {
     private static let namedByPrefix: [String: String] = [
         "strlen": "strlen", "string_size": "string_size", "gettype": "type", "treepath": "tree", "repeat": "repeat",
         "dcount_hll": "dcount_hll", "percentile_tdigest": "percentile_tdigest", "percentiles_array_tdigest": "percentile_tdigest",
+        "percentile_array_tdigest": "percentile_tdigest",
     ]
     /// Conversions that change nothing when the argument has the type already.
     private static let conversions: [String: ScalarType] = [

@@ -60,13 +60,15 @@ extension BindingSession {
         case .other(let keyword):
             error(.unsupportedStatement, "statement `\(keyword.text)` is not supported", s.range)
             return env
-        case .set(let name, _):
-            if BindingSession.answeringOptions.contains(name.text.lowercased()) {
+        case .set(let name, let value):
+            switch name.text.lowercased() {
+            case "query_bin_auto_size" where value != nil: autoBins.size = value
+            case "query_bin_auto_at" where value != nil: autoBins.origin = value
+            case let option where BindingSession.answeringOptions.contains(option):
                 error(
                     .unsupportedOption, "the option `\(name.text)` changes what a query gives and is not supported", name.range,
                     mend: "leave it out")
-            } else {
-                warning(.optionIgnored, "`set \(name.text)` is an option of Kusto's service and has no effect here", name.range)
+            default: warning(.optionIgnored, "`set \(name.text)` is an option of Kusto's service and has no effect here", name.range)
             }
             return env
         case .expression:

@@ -263,6 +263,8 @@ final class BindingSession {
     var savedBodies: [ObjectIdentifier: SavedFunction] = [:]
     var sources: Set<String> = []
     var versions: Set<String> = []
+    /// `set query_bin_auto_size` and `set query_bin_auto_at`: what `bin_auto` rounds to.
+    var autoBins: (size: Expr?, origin: Expr?)
     /// `materialize` calls outside functions, by syntax node: every use reads the same plan.
     var materialized: [ObjectIdentifier: (SharedPlan, Relation)] = [:]
 

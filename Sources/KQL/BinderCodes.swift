@@ -51,6 +51,7 @@ enum BinderCode: String, CaseIterable {
     case badWatchlist = "VK0211"
     case externalData = "VK0212"
     case noGeoDatabase = "VK0213"
+    case noUserAgents = "VK0214"
     // The query as a whole
     case noQuery = "VK0170"
     case severalQueries = "VK0171"

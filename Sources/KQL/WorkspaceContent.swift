@@ -17,6 +17,8 @@ public protocol WorkspaceContent: Sendable {
     func externalData(_ request: ExternalRequest) -> Result<[[Value]], ContentRefusal>
     /// The key of the open database that says where addresses are; nil if none is configured.
     var geoDatabase: Result<String, ContentRefusal>? { get }
+    /// The key of the patterns that tell user agents apart; nil if there are none.
+    var userAgents: Result<String, ContentRefusal>? { get }
 }
 
 /// Why content cannot be given.
@@ -170,6 +172,7 @@ extension SchemaCatalog {
 
 extension WorkspaceContent {
     public var geoDatabase: Result<String, ContentRefusal>? { nil }
+    public var userAgents: Result<String, ContentRefusal>? { nil }
 
     /// What its reader should see: warnings inside functions that are shipped are left out.
     public func shown(_ diagnostics: [Diagnostic]) -> [Diagnostic] {

@@ -4,7 +4,8 @@ import KQL
 /// Settings of saved functions, watchlists and external data.
 extension VedetteConfiguration {
     static func isContent(_ key: String) -> Bool {
-        ["functions", "watchlists", "watchlist_keys", "geo_database"].contains(key) || (key.hasPrefix("external.") && keys.contains(key))
+        ["functions", "watchlists", "watchlist_keys", "geo_database", "user_agents"].contains(key)
+            || (key.hasPrefix("external.") && keys.contains(key))
     }
 
     mutating func setContent(_ key: String, _ values: [String], origin: String) throws {
@@ -18,6 +19,9 @@ extension VedetteConfiguration {
         case "geo_database":
             guard !text.isEmpty else { throw bad("the path of a MaxMind database") }
             content.geoDatabase = text
+        case "user_agents":
+            guard !text.isEmpty else { throw bad("the path of a regexes.yaml") }
+            content.userAgents = text
         case "watchlist_keys":
             for item in items {
                 let parts = item.split(separator: "=", maxSplits: 1).map(String.init)

@@ -113,7 +113,7 @@ public struct VedetteConfiguration: Sendable {
         "limits.regex_bytes",
         "limits.remembered_files", "log.level", "log.format", "retention.alerts",
         "retention.evidence", "checkpoint_interval", "threads", "strict", "cold_raise",
-        "fail_on_dead_letter", "checkpoints", "functions", "watchlists", "watchlist_keys", "geo_database", "content_check",
+        "fail_on_dead_letter", "checkpoints", "functions", "watchlists", "watchlist_keys", "geo_database", "user_agents", "content_check",
         "external.allow",
         "external.allow_private", "external.refresh", "external.timeout", "external.max_bytes",
     ]

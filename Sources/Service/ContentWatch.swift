@@ -28,7 +28,9 @@ public final class ContentWatch: Sendable {
     }
 
     /// Files and folders whose changes ask for a reload.
-    private var watched: [String] { settings.functions + settings.watchlists + (settings.geoDatabase.map { [$0] } ?? []) }
+    private var watched: [String] {
+        settings.functions + settings.watchlists + [settings.geoDatabase, settings.userAgents].compactMap { $0 }
+    }
 
     public func stop() { isStopping.store(true, ordering: .relaxed) }
 

@@ -15,6 +15,8 @@ public struct ContentSettings: Sendable, Hashable {
     public var watchlistKeys: [String: String] = [:]
     /// A MaxMind database of places; nil: there is none.
     public var geoDatabase: String?
+    /// The patterns of user agents; nil: those of the package uap-core, if it is installed.
+    public var userAgents: String?
     /// What `externaldata` may read.
     public var external = ExternalSettings()
 
@@ -33,6 +35,9 @@ public final class WorkspaceStore: WorkspaceContent {
     private let external: ExternalData
     private let geoPath: String?
     private let places: Result<GeoDatabase, ContentRefusal>?
+    private let agentsPath: String?
+    /// Read when a query first asks.
+    private let agents: Once<Result<UserAgentPatterns, ContentRefusal>?>
 
     /// Reads what the settings name. `external` keeps what was fetched across stores.
     public init(_ settings: ContentSettings, external: ExternalData? = nil) {
@@ -46,6 +51,14 @@ public final class WorkspaceStore: WorkspaceContent {
         }
         watchlists = Watchlists(settings.watchlists, keys: settings.watchlistKeys)
         self.external = external ?? ExternalData(settings.external)
+        let agentsPath = settings.userAgents
+        self.agentsPath = agentsPath
+        agents = Once {
+            guard let path = agentsPath ?? UserAgentFile.installed else { return nil }
+            do { return .success(try UserAgentFile.open(path)) } catch {
+                return .failure(error as? ContentRefusal ?? ContentRefusal("\(error)"))
+            }
+        }
         geoPath = settings.geoDatabase
         places = settings.geoDatabase.map { path in
             do { return .success(try GeoDatabase.open(path)) } catch {
@@ -70,9 +83,13 @@ public final class WorkspaceStore: WorkspaceContent {
         if let path = geoPath, case .failure(let refusal)? = places {
             out.append(RuleFinding(.error, "VK0213", refusal.message, line: 1, column: 1, file: path))
         }
+        if let path = agentsPath, case .failure(let refusal)? = agents.value {
+            out.append(RuleFinding(.error, "VK0214", refusal.message, line: 1, column: 1, file: path))
+        }
         return out
     }
     public var geoDatabase: Result<String, ContentRefusal>? { places?.map(\.key) }
+    public var userAgents: Result<String, ContentRefusal>? { agents.value?.map(\.key) }
 
     public func savedFunction(_ name: String) -> SavedFunction? { functions.function(name) }
     public func brokenFunction(_ name: String) -> String? { functions.brokenReason(name) }

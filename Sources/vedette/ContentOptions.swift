@@ -31,6 +31,8 @@ struct ContentOptions: ParsableArguments {
     var allowExternal: [String] = []
     @Option(help: ArgumentHelp("A MaxMind database of places, for geo_info_from_ip_address.", valueName: "file"))
     var geoDatabase: String?
+    @Option(help: ArgumentHelp("A regexes.yaml of uap-core, for parse_user_agent (that of the package, if installed).", valueName: "file"))
+    var userAgents: String?
     @Flag(help: "externaldata may connect to addresses of private networks.")
     var allowPrivate = false
 
@@ -41,6 +43,7 @@ struct ContentOptions: ParsableArguments {
             ("functions", "--functions", list(functions)), ("watchlists", "--watchlists", list(watchlists)),
             ("watchlist_keys", "--watchlist-keys", list(watchlistKeys)), ("external.allow", "--allow-external", list(allowExternal)),
             ("geo_database", "--geo-database", geoDatabase.map { [$0] } ?? []),
+            ("user_agents", "--user-agents", userAgents.map { [$0] } ?? []),
             ("external.allow_private", "--allow-private", allowPrivate ? ["true"] : []),
         ]
     }

@@ -29,7 +29,7 @@ struct LanguageReferenceTests {
 
     /// What needs content of a workspace to run: its examples are bound by the tests of that content.
     private static let needContent: Set<String> = [
-        "externaldata", "_GetWatchlist", "_GetWatchlistAlias", "table", "geo_info_from_ip_address",
+        "externaldata", "_GetWatchlist", "_GetWatchlistAlias", "table", "geo_info_from_ip_address", "parse_user_agent",
     ]
 
     static let supported = LanguageReference.elements.filter { $0.isSupported && !needContent.contains($0.name) }

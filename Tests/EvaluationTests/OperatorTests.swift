@@ -85,7 +85,7 @@ private let people = "datatable(n:string, a:long)['x',3, 'y',long(null), 'z',1, 
         QueryCase(
             "range x from 1 to 3 step 1 | scan declare (n: long = 0) with (step s: true => n = s.n + 1, x = x * 10;) | where x > 10",
             ["20|2", "30|3"]),
-        QueryCase("print a = pow(exponent = 3, base = 2), b = substring('abcdef', start = 2, length = 2)", ["8|cd"]),
+        QueryCase("print a = pow(exponent = 3, base = 2), b = substring('abcdef', startingIndex = 2, length = 2)", ["8|cd"]),
         QueryCase("datatable(a:dynamic)[dynamic([1,2,3,4])] | mv-expand a limit 2", ["1", "2"]),
         QueryCase("range x from 1 to 3 step 1 | mv-expand y = range(1, x) to typeof(long) | summarize sum(y) by x", ["1|1", "2|3", "3|6"]),
         QueryCase(

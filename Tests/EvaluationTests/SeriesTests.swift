@@ -436,4 +436,37 @@ import Testing
         #expect(try QueryRunner().rows(query) == ["1"])
         #expect(try QueryRunner().names("datatable(x: long, w: long)[1, 2] | summarize percentilesw_array(x, w, 50)") == ["percentile_x"])
     }
+
+    @Test("a polynomial is found again, over any x, and one of degree 1 is series_fit_line")
+    func polynomials() throws {
+        let x = (1...20).map { Double($0) * 1.5 - 7 }
+        let y = x.map { 2 * $0 * $0 * $0 - 8 * $0 + 3 }
+        let call = "series_fit_poly(dynamic(\(y)), dynamic(\(x)), 3)"
+        #expect(isClose(try named(call, "coefficients"), [2, 0, -8, 3], 1e-9))
+        #expect(isClose(try named(call, "poly_fit"), y, 1e-9))
+        let line = "series_fit_poly(\(SeriesTests.traffic))"
+        #expect(isClose(try named(line, "poly_fit"), try numbers("series_fit_line_dynamic(\(SeriesTests.traffic)).line_fit"), 1e-9))
+        for (poly, straight) in [("rsquare", "rsquare"), ("variance", "variance"), ("rvariance", "rvariance")] {
+            let a = try #require(try first("\(line)", poly).double)
+            let b = try #require(try evaluateConstant("todouble(series_fit_line_dynamic(\(SeriesTests.traffic)).\(straight))").double)
+            #expect(isClose([a], [b]))
+        }
+        for bad in [
+            "dynamic([1])", "dynamic([1,'a'])", "dynamic([1,2]), dynamic([1,2]), 2", "dynamic([1,2]), dynamic([1,1]), 1",
+            "dynamic([1,2]), dynamic([1,2]), -1",
+        ] {
+            #expect(try first("series_fit_poly(\(bad))", "rsquare").isNull, "\(bad)")
+        }
+    }
+
+    /// One result of `series_fit_poly`; a null has no type of its own here.
+    private func first(_ call: String, _ name: String) throws -> Value {
+        let query = "print a = 1 | extend (rsquare, coefficients, variance, rvariance, poly_fit) = \(call) | project \(name)"
+        return try #require(try QueryRunner().collect(query).batches.first?.columns.first?.value(0))
+    }
+
+    private func named(_ call: String, _ name: String) throws -> [Double] {
+        guard case .dynamic(.array(let items)) = try first(call, name) else { return [] }
+        return items.map { d in if case .real(let v) = d { v } else { .nan } }
+    }
 }

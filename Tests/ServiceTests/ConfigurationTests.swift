@@ -73,6 +73,7 @@ import Testing
         ("watchlists", "/w", { "\($0.content.watchlists)" }, #"["/w"]"#),
         ("watchlist_keys", "vips=UPN", { "\($0.content.watchlistKeys)" }, #"["vips": "UPN"]"#),
         ("geo_database", "/g.mmdb", { "\($0.content.geoDatabase ?? "-")" }, "/g.mmdb"),
+        ("user_agents", "/r.yaml", { "\($0.content.userAgents ?? "-")" }, "/r.yaml"),
         ("content_check", "5s", { "\($0.contentCheck / KustoTime.ticksPerSecond)" }, "5"),
         ("external.allow", "https://h/p,/d", { "\($0.content.external.allowed)" }, #"["https://h/p", "/d"]"#),
         ("external.allow_private", "true", { "\($0.content.external.allowsPrivate)" }, "true"),

@@ -60,17 +60,12 @@ public enum AggregateRegistry {
     /// The signature of a name or alias; exact case.
     public static func signature(_ name: String) -> AggregateSignature? { byName[name]?.signature }
 
-    /// Why an aggregate of Kusto cannot be executed; nil if it can, or if there is none of that name.
-    public static func refusal(_ name: String) -> String? { refusals[name] }
-
-    private static let refusals = ["buildschema": "schema inference over dynamic values is not supported"]
-
     /// Makes the state of a bound aggregate.
     static func accumulator(
         _ aggregate: BoundAggregate, constants: [Value?], limits: EvaluationLimits, isLasting: Bool = false
     ) throws -> any Accumulator {
         guard let f = byName[aggregate.name] else {
-            throw EvaluationError(refusal(aggregate.name).map { "\(aggregate.name): \($0)" } ?? "unknown aggregate \(aggregate.name)")
+            throw EvaluationError("unknown aggregate \(aggregate.name)")
         }
         return try f.make(
             AggregateSetup(

@@ -137,6 +137,10 @@ extension AggregateRegistry {
         }
         return [
             list, set, bag,
+            AggregateFunction(
+                "buildschema", [parameter("expr", .dynamic)], .type(.dynamic), .prefixed("schema"),
+                "The least schema that admits all values: names of types, arrays of alternatives, properties, and \"`indexer`\" for the elements of arrays."
+            ) { SchemaAccumulator($0) },
             list.filtered("make_list_if", .prefixed("list"), predicate: 1, "make_list over the rows where the predicate holds."),
             set.filtered("make_set_if", .prefixed("set"), predicate: 1, "make_set over the rows where the predicate holds."),
             bag.filtered("make_bag_if", .prefixed("bag"), predicate: 1, "make_bag over the rows where the predicate holds."),

@@ -2,7 +2,7 @@ import Columnar
 import KQL
 
 /// The elements of lists and bags as they arrive: JSON text by (group, order).
-private struct ElementStore {
+struct ElementStore {
     var groups = ContiguousArray<UInt32>()
     var orders = ContiguousArray<RowKey>()
     var texts = ByteStrings()

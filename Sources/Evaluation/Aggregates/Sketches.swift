@@ -404,7 +404,7 @@ extension Functions {
                     return all.value
                 }),
             ScalarFunction(
-                "percentile_tdigest", "digest:dynamic percentile:numeric type:constant?",
+                "percentile_tdigest", "expr:dynamic percentile1:numeric typeLiteral:constant?",
                 .custom { _, c in c.count > 2 ? namedType(c[2]) ?? .dynamic : .dynamic },
                 "The value at a percentile of a digest, as a type.",
                 "percentile_tdigest(\(three), 50, typeof(long)) == 2",
@@ -415,7 +415,8 @@ extension Functions {
                     }
                 }),
             ScalarFunction(
-                "percentiles_array_tdigest", "digest:dynamic percentile:any ...", .type(.dynamic), "The values at percentiles of a digest.",
+                "percentiles_array_tdigest", "tdigest:dynamic percentile:any ...", .type(.dynamic), aliases: ["percentile_array_tdigest"],
+                "The values at percentiles of a digest.",
                 "percentiles_array_tdigest(\(three), 0, 100)",
                 .strict { a in
                     guard let d = digest(a[0]), let ranks = percentiles(a) else { return .null(.dynamic) }

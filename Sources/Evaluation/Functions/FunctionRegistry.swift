@@ -103,7 +103,7 @@ public struct FunctionRegistry: FunctionCatalog {
     init() {
         let all = [
             Functions.conversion, Functions.conditional, Functions.strings, Functions.regex, Functions.encoding, Functions.parsing,
-            Functions.math, Functions.bits,
+            Functions.math, Functions.distributions, Functions.bits,
             Functions.dates, Functions.dateParts, Functions.arrays, Functions.sets, Functions.bags, Functions.network, Functions.hashing,
             Functions.units, Functions.rows, Functions.seriesElements, Functions.seriesProducts, Functions.seriesFilters,
             Functions.seriesFits, Functions.seriesPatterns, Functions.geoPoints, Functions.geoShapes, Functions.geoCells,
@@ -129,7 +129,6 @@ public struct FunctionRegistry: FunctionCatalog {
     public func refusal(_ name: String) -> String? {
         if byName[name] != nil { return nil }
         if let reason = refused[name] { return reason }
-        if let reason = AggregateRegistry.refusal(name) { return reason }
         for (prefix, reason) in Functions.refusedPrefixes where name.hasPrefix(prefix) { return reason }
         return known.contains(name) ? "it is not supported yet" : nil
     }
@@ -208,6 +207,7 @@ extension ExpressionCompiler {
     /// A call of a registered function.
     func compileFunction(_ name: String, _ arguments: [any ExpressionNode], _ expr: BoundExpr) throws -> any ExpressionNode {
         if name == "geo_info_from_ip_address" { return try geoInfo(arguments, expr) }
+        if name == "parse_user_agent" { return try userAgent(arguments, expr) }
         guard let function = FunctionRegistry.standard.function(name) else {
             let reason = FunctionRegistry.standard.refusal(name).map { ": \($0)" } ?? ""
             throw EvaluationError("The function `\(name)` cannot be computed\(reason)", at: expr.range)
@@ -267,23 +267,25 @@ enum Functions {
     /// Functions that look at other rows: the operators compute them over a serialised input.
     static let rows: [ScalarFunction] = [
         ScalarFunction(
-            "prev", "column:any offset:integer? default:any?", .argument(0), rowLocal: false, "The value of an earlier row.", "prev(x, 1)",
+            "prev", "column:any offset:integer? default_value:any?", .argument(0), rowLocal: false, "The value of an earlier row.",
+            "prev(x, 1)",
             .compiled),
         ScalarFunction(
-            "next", "column:any offset:integer? default:any?", .argument(0), rowLocal: false, "The value of a later row.", "next(x, 1)",
+            "next", "column:any offset:integer? default_value:any?", .argument(0), rowLocal: false, "The value of a later row.",
+            "next(x, 1)",
             .compiled),
         ScalarFunction(
-            "row_number", "start:integer? restart:bool?", .type(.long), rowLocal: false, "The number of the row.", "row_number(1)",
+            "row_number", "StartingIndex:integer? Restart:bool?", .type(.long), rowLocal: false, "The number of the row.", "row_number(1)",
             .compiled),
         ScalarFunction(
             "row_cumsum", "term:summable restart:bool?", .argument(0), rowLocal: false, "The sum up to the row.", "row_cumsum(x)", .compiled
         ),
         ScalarFunction(
-            "row_rank_dense", "term:any restart:bool?", .type(.long), rowLocal: false,
+            "row_rank_dense", "Term:any restart:bool?", .type(.long), rowLocal: false,
             "The rank of the row; equal values share it, without gaps.",
             "row_rank_dense(x)", .compiled),
         ScalarFunction(
-            "row_rank_min", "term:any restart:bool?", .type(.long), rowLocal: false, "The rank of the row; equal values share the least.",
+            "row_rank_min", "Term:any restart:bool?", .type(.long), rowLocal: false, "The rank of the row; equal values share the least.",
             "row_rank_min(x)", .compiled),
         ScalarFunction(
             "row_window_session", "time:datetime from_first:timespan between:timespan restart:bool?", .type(.datetime), rowLocal: false,

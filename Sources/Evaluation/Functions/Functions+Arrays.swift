@@ -59,7 +59,7 @@ extension Functions {
             return .array(low <= high ? Array(items[Int(low)...Int(high)]) : [])
         },
         arrayFunction(
-            "array_split", "array:dynamic positions:any", "Cut at positions into an array of arrays.", "array_split(dynamic([1,2,3]), 1)"
+            "array_split", "array:dynamic index:any", "Cut at positions into an array of arrays.", "array_split(dynamic([1,2,3]), 1)"
         ) { items, a in
             var cuts: [Int64] = []
             if let several = array(a, 1) {
@@ -100,21 +100,23 @@ extension Functions {
         arrayFunction("array_reverse", "array:dynamic", "The elements in reverse order.", "array_reverse(dynamic([1,2]))") { items, _ in
             .array(items.reversed())
         },
-        arrayFunction("array_rotate_left", "array:dynamic count:integer", "Rotated to the left.", "array_rotate_left(dynamic([1,2,3]), 1)")
-        { items, a in .array(rotate(items, long(a, 1))) },
         arrayFunction(
-            "array_rotate_right", "array:dynamic count:integer", "Rotated to the right.", "array_rotate_right(dynamic([1,2,3]), 1)"
+            "array_rotate_left", "array:dynamic rotate_count:integer", "Rotated to the left.", "array_rotate_left(dynamic([1,2,3]), 1)"
+        ) { items, a in .array(rotate(items, long(a, 1))) },
+        arrayFunction(
+            "array_rotate_right", "array:dynamic rotate_count:integer", "Rotated to the right.", "array_rotate_right(dynamic([1,2,3]), 1)"
         ) { items, a in .array(rotate(items, 0 &- long(a, 1))) },
         arrayFunction(
-            "array_shift_left", "array:dynamic count:integer fill:any?", "Shifted to the left; the free places are filled.",
+            "array_shift_left", "array:dynamic shift_count:integer default_value:any?", "Shifted to the left; the free places are filled.",
             "array_shift_left(dynamic([1,2,3]), 1)"
         ) { items, a in .array(shift(items, long(a, 1), a)) },
         arrayFunction(
-            "array_shift_right", "array:dynamic count:integer fill:any?", "Shifted to the right; the free places are filled.",
+            "array_shift_right", "array:dynamic shift_count:integer default_value:any?",
+            "Shifted to the right; the free places are filled.",
             "array_shift_right(dynamic([1,2,3]), 1)"
         ) { items, a in .array(shift(items, 0 &- long(a, 1), a)) },
         ScalarFunction(
-            "array_iff", "conditions:dynamic then:any else:any", .type(.dynamic), aliases: ["array_iif"],
+            "array_iff", "condition_array:dynamic when_true:any when_false:any", .type(.dynamic), aliases: ["array_iif"],
             "Element by element one of two arrays' (or constants') values.", "array_iff(dynamic([true,false]), 1, 2)",
             .lenient { a in
                 guard let conditions = array(a, 0) else { return .null(.dynamic) }
@@ -191,7 +193,7 @@ extension Functions {
                 return .dynamic(.array(distinct(first).filter { e in !others.contains { $0.contains(setKey(e)) } }))
             }),
         ScalarFunction(
-            "set_equals", "a:dynamic b:dynamic", .type(.bool), "Whether two sets hold the same elements.",
+            "set_equals", "set1:dynamic set2:dynamic", .type(.bool), "Whether two sets hold the same elements.",
             "set_equals(dynamic([1,2]), dynamic([2,1])) == true",
             .lenient { a in
                 guard let x = array(a, 0), let y = array(a, 1) else { return .null(.bool) }
@@ -205,7 +207,7 @@ extension Functions {
                 return .bool(items.contains { compareValues(.equal, dynamicValue($0), a[1]) == .bool(true) })
             }),
         ScalarFunction(
-            "jaccard_index", "a:dynamic b:dynamic", .type(.real), "The size of the intersection over that of the union.",
+            "jaccard_index", "set1:dynamic set2:dynamic", .type(.real), "The size of the intersection over that of the union.",
             "jaccard_index(dynamic([1,2]), dynamic([2])) == 0.5",
             .lenient { a in
                 guard let x = array(a, 0), let y = array(a, 1) else { return .null(.real) }

@@ -32,7 +32,7 @@ extension Functions {
             "bag_pack_nonempty(\"a\", 1).a == 1",
             .lenient { a in .dynamic(.object(members(a).filter { $0.value != .null && $0.value != .string("") })) }),
         ScalarFunction(
-            "bag_keys", "bag:dynamic", .type(.dynamic), "The keys of a bag, as an array.", "bag_keys(dynamic({\"a\":1}))[0] == \"a\"",
+            "bag_keys", "object:dynamic", .type(.dynamic), "The keys of a bag, as an array.", "bag_keys(dynamic({\"a\":1}))[0] == \"a\"",
             .lenient { a in optional(object(a, 0), { .dynamic(.array($0.map { .string($0.key) })) }, .dynamic) }),
         ScalarFunction(
             "bag_merge", "bag:dynamic bag:dynamic ...", .type(.dynamic), "One bag of all; the first value of a key stays.",
@@ -84,7 +84,7 @@ extension Functions {
                     setting(ArraySlice(jsonPath(text(a, 1)) ?? [.key(text(a, 1))]), in: dynamic(a, 0), to: wrapDynamic(a[2])))
             }),
         ScalarFunction(
-            "bag_zip", "keys:dynamic values:dynamic", .type(.dynamic), "A bag of an array of keys and one of values.",
+            "bag_zip", "KeysArray:dynamic ValuesArray:dynamic", .type(.dynamic), "A bag of an array of keys and one of values.",
             "bag_zip(dynamic([\"a\"]), dynamic([1]))",
             .lenient { a in
                 guard let keys = array(a, 0) else { return .null(.dynamic) }
@@ -96,14 +96,14 @@ extension Functions {
                 return .dynamic(.object(out))
             }),
         ScalarFunction(
-            "treepath", "value:dynamic", .type(.dynamic), "The paths of all leaves, as an array of texts.", "treepath(dynamic({\"a\":1}))",
+            "treepath", "object:dynamic", .type(.dynamic), "The paths of all leaves, as an array of texts.", "treepath(dynamic({\"a\":1}))",
             .lenient { a in
                 var out: [Dynamic] = []
                 collectPaths(dynamic(a, 0), "", &out)
                 return .dynamic(.array(out))
             }),
         ScalarFunction(
-            "dynamic_to_json", "value:any", .type(.string), "Canonical JSON text: keys in order.",
+            "dynamic_to_json", "expr:any", .type(.string), "Canonical JSON text: keys in order.",
             "dynamic_to_json(dynamic({\"b\":1,\"a\":2}))",
             .lenient { a in .string(a[0].isNull ? "null" : JSONText.compact(ordered(wrapDynamic(a[0])))) }),
     ]

@@ -64,7 +64,7 @@ extension Functions {
             "toguid", "value:any", .type(.guid), "The value as a guid.", "toguid(\"70fc66f7-8279-44fc-9092-d364d70fce44\")",
             castKernel(.guid)),
         ScalarFunction(
-            "parse_json", "text:any", .type(.dynamic), aliases: ["todynamic", "toobject", "parsejson"],
+            "parse_json", "json:any", .type(.dynamic), aliases: ["todynamic", "toobject", "parsejson"],
             "JSON text as a dynamic; text that is no JSON gives a dynamic string.", "parse_json('{\"a\":1}').a == 1",
             .columns(price: 4) { v, c in parseJSONDatum(v[0], rows: c.rows) }),
         ScalarFunction(
@@ -86,24 +86,24 @@ extension Functions {
             "isnotempty", "value:any", .type(.bool), aliases: ["notempty"], "Whether the value is neither null nor the empty string.",
             "isnotempty(\"a\") == true", .columns(price: 1) { v, c in emptiness(v[0], rows: c.rows, wanted: false) }),
         ScalarFunction(
-            "isnan", "value:numeric", .type(.bool), "Whether a real is not a number.", "isnan(0.0/0.0) == true",
+            "isnan", "number:numeric", .type(.bool), "Whether a real is not a number.", "isnan(0.0/0.0) == true",
             .strict { .bool(real($0, 0).isNaN) }),
         ScalarFunction(
-            "isinf", "value:numeric", .type(.bool), "Whether a real is infinite.", "isinf(1.0/0.0) == true",
+            "isinf", "number:numeric", .type(.bool), "Whether a real is infinite.", "isinf(1.0/0.0) == true",
             .strict { .bool(real($0, 0).isInfinite) }),
         ScalarFunction(
-            "isfinite", "value:numeric", .type(.bool), "Whether a real is finite.", "isfinite(1.0) == true",
+            "isfinite", "number:numeric", .type(.bool), "Whether a real is finite.", "isfinite(1.0) == true",
             .strict { .bool(real($0, 0).isFinite) }),
     ]
 
     /// Conditions and the like; most are compiled into nodes of their own.
     static let conditional: [ScalarFunction] = [
         ScalarFunction(
-            "iff", "condition:bool then:any else:any", .common(from: 1), aliases: ["iif"],
+            "iff", "if:bool then:any else:any", .common(from: 1), aliases: ["iif"],
             "One of two values by a condition; null counts as false.",
             "iff(1 < 2, \"a\", \"b\") == \"a\"", .compiled),
         ScalarFunction(
-            "case", "condition:any then:any else:any ...",
+            "case", "predicate:any then:any else:any ...",
             .custom { types, _ in
                 var common: ScalarType?
                 for (i, t) in types.enumerated() where i % 2 == 1 || i == types.count - 1 { common = common.map { commonType($0, t) } ?? t }
@@ -111,7 +111,7 @@ extension Functions {
             }, "The value after the first true condition, else the last.",
             "case(7 < 3, \"small\", 7 < 9, \"medium\", \"large\") == \"medium\"", .compiled),
         ScalarFunction(
-            "coalesce", "value:any value:any? ...",
+            "coalesce", "arg:any arg:any? ...",
             .custom { types, constants in
                 var common: ScalarType?
                 for (t, c) in zip(types, constants) where !(c?.isNull ?? false) { common = common.map { commonType($0, t) } ?? t }
@@ -123,16 +123,16 @@ extension Functions {
             "now", "offset:timespan?", .type(.datetime), deterministic: false, "The time of the evaluation, plus an offset.", "now(-1d)",
             .compiled),
         ScalarFunction(
-            "ago", "length:timespan", .type(.datetime), deterministic: false, "The time of the evaluation minus a length.", "ago(1h)",
+            "ago", "timespan:timespan", .type(.datetime), deterministic: false, "The time of the evaluation minus a length.", "ago(1h)",
             .columns(price: 1) { v, c in integerArithmetic(.subtract, .constant(.datetime(c.context.now)), v[0], .datetime, rows: c.rows) }),
         ScalarFunction(
             "ingestion_time", "", .type(.datetime), deterministic: false, "When the record was received.", "ingestion_time() > ago(1h)",
             .compiled),
         ScalarFunction(
-            "max_of", "value:any value:any? ...", .common(from: 0), "The greatest argument; nulls are passed over.", "max_of(1, 3, 2) == 3",
+            "max_of", "arg:any arg:any? ...", .common(from: 0), "The greatest argument; nulls are passed over.", "max_of(1, 3, 2) == 3",
             .lenient { extreme($0, sign: 1) }),
         ScalarFunction(
-            "min_of", "value:any value:any? ...", .common(from: 0), "The least argument; nulls are passed over.", "min_of(1, 3, 2) == 1",
+            "min_of", "arg:any arg:any? ...", .common(from: 0), "The least argument; nulls are passed over.", "min_of(1, 3, 2) == 1",
             .lenient { extreme($0, sign: -1) }),
         ScalarFunction(
             "assert", "condition:bool message:cstring", .type(.bool), deterministic: false, "True, or an error with the message.",

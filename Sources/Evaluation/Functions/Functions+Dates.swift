@@ -194,7 +194,7 @@ extension Functions {
 
     static let dates: [ScalarFunction] = [
         ScalarFunction(
-            "datetime_add", "part:string amount:integer time:datetime", .type(.datetime), "A time moved by an amount of a part.",
+            "datetime_add", "period:string amount:integer datetime:datetime", .type(.datetime), "A time moved by an amount of a part.",
             "datetime_add(\"day\", 1, datetime(2017-01-01))",
             .strict { a in
                 let part = try partOf(a, 0, "datetime_add")
@@ -210,7 +210,7 @@ extension Functions {
                 }
             }),
         ScalarFunction(
-            "datetime_diff", "part:string end:datetime start:datetime", .type(.long),
+            "datetime_diff", "period:string datetime1:datetime datetime2:datetime", .type(.long),
             "How many boundaries of a part lie between two times.",
             "datetime_diff(\"day\", datetime(2017-01-03), datetime(2017-01-01)) == 2",
             .strict { a in
@@ -230,7 +230,7 @@ extension Functions {
                 }
             }),
         ScalarFunction(
-            "datetime_part", "part:string time:datetime", .type(.long), aliases: ["datepart"], "A part of a time, as a number.",
+            "datetime_part", "part:string date:datetime", .type(.long), aliases: ["datepart"], "A part of a time, as a number.",
             "datetime_part(\"year\", datetime(2017-10-30)) == 2017",
             .strict { a in
                 let t = long(a, 1)
@@ -280,22 +280,24 @@ extension Functions {
                         + Int64((seconds * 1e7).rounded()))
             }),
         ScalarFunction(
-            "format_datetime", "time:datetime format:string", .type(.string), "A time by a format of `y M d h H m s f F t` and separators.",
+            "format_datetime", "date:datetime format:string", .type(.string), "A time by a format of `y M d h H m s f F t` and separators.",
             "format_datetime(datetime(2017-01-29), \"yy-MM-dd\") == \"17-01-29\"",
             .strict { a in .string(formatTime(long(a, 0), text(a, 1), isSpan: false)) }),
         ScalarFunction(
-            "format_timespan", "length:timespan format:string", .type(.string), "A timespan by a format of `d H h m s f F` and separators.",
+            "format_timespan", "timespan:timespan format:string", .type(.string),
+            "A timespan by a format of `d H h m s f F` and separators.",
             "format_timespan(90m, \"hh:mm\") == \"01:30\"",
             .strict { a in .string(formatTime(long(a, 0), text(a, 1), isSpan: true)) }),
         ScalarFunction(
-            "datetime_utc_to_local", "time:datetime zone:string", .type(.datetime), "A UTC time as the wall clock of a time zone shows it.",
+            "datetime_utc_to_local", "from:datetime timezone:string", .type(.datetime),
+            "A UTC time as the wall clock of a time zone shows it.",
             "datetime_utc_to_local(datetime(2025-07-01 12:00), \"US/Pacific\")",
             .strict { a in
                 let zone = try TimeZoneTable.named(text(a, 1))
                 return datetimeValue(long(a, 0) + zone.offset(atUTC: long(a, 0)))
             }),
         ScalarFunction(
-            "datetime_local_to_utc", "time:datetime zone:string", .type(.datetime), "A wall-clock time of a time zone as UTC.",
+            "datetime_local_to_utc", "from:datetime timezone:string", .type(.datetime), "A wall-clock time of a time zone as UTC.",
             "datetime_local_to_utc(datetime(2020-02-02 20:02), \"Europe/Paris\")",
             .strict { a in
                 let zone = try TimeZoneTable.named(text(a, 1))

@@ -187,18 +187,18 @@ private func guidBytes(_ g: UInt128) -> [UInt8] {
 extension Functions {
     static let encoding: [ScalarFunction] = [
         ScalarFunction(
-            "base64_encode_tostring", "text:string", .type(.string), aliases: ["base64_encodestring"], "Base64 of the UTF-8 bytes.",
+            "base64_encode_tostring", "string:string", .type(.string), aliases: ["base64_encodestring"], "Base64 of the UTF-8 bytes.",
             "base64_encode_tostring(\"Kusto\") == \"S3VzdG8=\"", .strict { a in .string(base64Encode(Array(text(a, 0).utf8))) }),
         ScalarFunction(
-            "base64_decode_tostring", "text:string", .type(.string), aliases: ["base64_decodestring"],
+            "base64_decode_tostring", "base64_string:string", .type(.string), aliases: ["base64_decodestring"],
             "The text that base64 stands for; empty if it is malformed or no UTF-8.", "base64_decode_tostring(\"S3VzdG8=\") == \"Kusto\"",
             .strict { a in .string(base64Decode(text(a, 0)).flatMap(validText) ?? "") }),
         ScalarFunction(
-            "base64_decode_toarray", "text:string", .type(.dynamic), "The bytes that base64 stands for, as an array of numbers.",
+            "base64_decode_toarray", "base64_string:string", .type(.dynamic), "The bytes that base64 stands for, as an array of numbers.",
             "base64_decode_toarray(\"S3VzdG8=\")[0] == 75",
             .strict { a in optional(base64Decode(text(a, 0)), { .dynamic(.array($0.map { .long(Int64($0)) })) }, .dynamic) }),
         ScalarFunction(
-            "base64_encode_fromarray", "bytes:dynamic", .type(.string), "Base64 of an array of bytes.",
+            "base64_encode_fromarray", "base64_string_decoded_as_a_byte_array:dynamic", .type(.string), "Base64 of an array of bytes.",
             "base64_encode_fromarray(dynamic([75]))",
             .lenient { a in
                 var bytes: [UInt8] = []
@@ -209,38 +209,39 @@ extension Functions {
                 return .string(base64Encode(bytes))
             }),
         ScalarFunction(
-            "base64_encode_fromguid", "value:guid", .type(.string), "Base64 of a guid's bytes.",
+            "base64_encode_fromguid", "guid:guid", .type(.string), "Base64 of a guid's bytes.",
             "base64_encode_fromguid(toguid(\"ae3133f2-6e22-49ae-b06a-16e6a9b212eb\")) == \"8jMxriJurkmwahbmqbIS6w==\"",
             .strict { a in
                 if case .guid(let g) = a[0] { return .string(base64Encode(guidBytes(g))) }
                 return .string("")
             }),
         ScalarFunction(
-            "base64_decode_toguid", "text:string", .type(.guid), "The guid whose bytes base64 stands for.",
+            "base64_decode_toguid", "base64_string:string", .type(.guid), "The guid whose bytes base64 stands for.",
             "base64_decode_toguid(\"8jMxriJurkmwahbmqbIS6w==\")",
             .strict { a in
                 guard let b = base64Decode(text(a, 0)), b.count == 16 else { return .null(.guid) }
                 return .guid(([b[3], b[2], b[1], b[0], b[5], b[4], b[7], b[6]] + b[8...]).reduce(0) { $0 << 8 | UInt128($1) })
             }),
         ScalarFunction(
-            "url_encode", "text:string", .type(.string), "Escaped for a URL; blanks become `+`.", "url_encode(\"a b\") == \"a+b\"",
+            "url_encode", "url:string", .type(.string), "Escaped for a URL; blanks become `+`.", "url_encode(\"a b\") == \"a+b\"",
             .strict { a in .string(urlEncode(text(a, 0), plus: true)) }),
         ScalarFunction(
-            "url_encode_component", "text:string", .type(.string), "Escaped for a URL; blanks become `%20`.",
+            "url_encode_component", "url:string", .type(.string), "Escaped for a URL; blanks become `%20`.",
             "url_encode_component(\"a b\") == \"a%20b\"",
             .strict { a in .string(urlEncode(text(a, 0), plus: false)) }),
         ScalarFunction(
-            "url_decode", "text:string", .type(.string), "Percent escapes of a URL decoded.", "url_decode(\"a%20b\") == \"a b\"",
+            "url_decode", "encoded_url:string", .type(.string), "Percent escapes of a URL decoded.", "url_decode(\"a%20b\") == \"a b\"",
             .strict { a in .string(urlDecode(text(a, 0))) }),
         ScalarFunction(
-            "punycode_from_string", "text:string", .type(.string), "A text in punycode.", "punycode_from_string(\"académie-française\")",
+            "punycode_from_string", "input_string:string", .type(.string), "A text in punycode.",
+            "punycode_from_string(\"académie-française\")",
             .strict { a in .string(Punycode.encode(text(a, 0))) }),
         ScalarFunction(
-            "punycode_to_string", "text:string", .type(.string), "The text that punycode stands for.",
+            "punycode_to_string", "input_string:string", .type(.string), "The text that punycode stands for.",
             "punycode_to_string(\"acadmie-franaise-npb1a\")",
             .strict { a in .string(Punycode.decode(text(a, 0)) ?? "") }),
         ScalarFunction(
-            "punycode_domain_from_string", "domain:string", .type(.string), "A domain name with its `xn--` labels decoded.",
+            "punycode_domain_from_string", "encoded_string:string", .type(.string), "A domain name with its `xn--` labels decoded.",
             "punycode_domain_from_string(\"xn--Ge-mia.Bulg.edu\")",
             .strict { a in
                 let labels = splitText(text(a, 0), ".").map { label in
@@ -258,7 +259,7 @@ extension Functions {
                 return .string(labels.joined(separator: "."))
             }),
         ScalarFunction(
-            "strcmp", "a:string b:string", .type(.long), "-1, 0 or 1 by the order of two texts.", "strcmp(\"a\", \"b\") == -1",
+            "strcmp", "string1:string string2:string", .type(.long), "-1, 0 or 1 by the order of two texts.", "strcmp(\"a\", \"b\") == -1",
             .strict { a in .long(Int64(orderTexts(text(a, 0), text(a, 1)))) }),
     ]
 }

@@ -129,25 +129,28 @@ private func union(_ geometries: [Geometry]) -> Geometry? {
 extension Functions {
     static let geoPoints: [ScalarFunction] = [
         plain(
-            "geo_distance_2points", "lng1:numeric lat1:numeric lng2:numeric lat2:numeric", .real,
+            "geo_distance_2points", "p1_longitude:numeric p1_latitude:numeric p2_longitude:numeric p2_latitude:numeric", .real,
             "The shortest distance of two places on Earth, in metres.", "round(geo_distance_2points(0, 0, 0, 1)) == 111195.0"
         ) { a in places(a, 0, 2).flatMap { finite(vk_geo_distance($0[0], $0[1], $0[2], $0[3])) } },
         plain(
-            "geo_azimuth", "lng1:numeric lat1:numeric lng2:numeric lat2:numeric", .real,
+            "geo_azimuth", "p1_longitude:numeric p1_latitude:numeric p2_longitude:numeric p2_latitude:numeric", .real,
             "The clockwise angle from north to the line between two places, in radians.", "geo_azimuth(0, 0, 1, 0)"
         ) { a in
             guard let p = places(a, 0, 2), p[0] != p[2] || p[1] != p[3] else { return nil }
             return finite(vk_geo_azimuth(p[0], p[1], p[2], p[3]))
         },
         plain(
-            "geo_angle", "lng1:numeric lat1:numeric lng2:numeric lat2:numeric lng3:numeric lat3:numeric", .real,
+            "geo_angle",
+            "p1_longitude:numeric p1_latitude:numeric p2_longitude:numeric p2_latitude:numeric p3_longitude:numeric p3_latitude:numeric",
+            .real,
             "The clockwise angle at the second place from the first to the third, in radians.", "geo_angle(0, 10, 0, 5, 3, -10)"
         ) { a in
             guard let p = places(a, 0, 3), p[0] != p[2] || p[1] != p[3], p[2] != p[4] || p[3] != p[5] else { return nil }
             return finite(vk_geo_angle(p[0], p[1], p[2], p[3], p[4], p[5]))
         },
         plain(
-            "geo_point_in_circle", "lng:numeric lat:numeric center_lng:numeric center_lat:numeric radius:numeric", .bool,
+            "geo_point_in_circle", "p_longitude:numeric p_latitude:numeric pc_longitude:numeric pc_latitude:numeric c_radius:numeric",
+            .bool,
             "Whether a place lies within so many metres of another.", "geo_point_in_circle(0, 0, 0, 1, 120000) == true"
         ) { a in
             let radius = real(a, 4)
@@ -155,7 +158,7 @@ extension Functions {
             return .bool(vk_geo_distance(p[0], p[1], p[2], p[3]) <= radius)
         },
         geo(
-            "geo_point_in_polygon", "lng:numeric lat:numeric polygon:dynamic", .bool, [2: .polygon],
+            "geo_point_in_polygon", "longitude:numeric latitude:numeric polygon:dynamic", .bool, [2: .polygon],
             "Whether a place lies inside a polygon or multipolygon.",
             "geo_point_in_polygon(1, 1, dynamic({\"type\":\"Polygon\",\"coordinates\":[[[0,0],[3,0],[0,3],[0,0]]]})) == true"
         ) { a, s in
@@ -163,7 +166,7 @@ extension Functions {
             return .bool(vk_geo_contains(g.handle, p[0], p[1]))
         },
         geo(
-            "geo_distance_point_to_polygon", "lng:numeric lat:numeric polygon:dynamic", .real, [2: .polygon],
+            "geo_distance_point_to_polygon", "longitude:numeric latitude:numeric polygon:dynamic", .real, [2: .polygon],
             "The shortest distance of a place from a polygon in metres, 0 inside.",
             "geo_distance_point_to_polygon(1, 1, dynamic({\"type\":\"Polygon\",\"coordinates\":[[[0,0],[3,0],[0,3],[0,0]]]})) == 0.0"
         ) { a, s in
@@ -171,7 +174,7 @@ extension Functions {
             return finite(vk_geo_point_distance(g.handle, p[0], p[1]))
         },
         geo(
-            "geo_distance_point_to_line", "lng:numeric lat:numeric line:dynamic", .real, [2: .line],
+            "geo_distance_point_to_line", "longitude:numeric latitude:numeric lineString:dynamic", .real, [2: .line],
             "The shortest distance of a place from a line in metres.",
             "geo_distance_point_to_line(0, 1, dynamic({\"type\":\"LineString\",\"coordinates\":[[0,0],[0,3]]}))"
         ) { a, s in
@@ -180,7 +183,7 @@ extension Functions {
         },
         closest("geo_closest_point_on_line", "line", .line), closest("geo_closest_point_on_polygon", "polygon", .polygon),
         plain(
-            "geo_point_buffer", "lng:numeric lat:numeric radius:numeric tolerance:numeric?", .dynamic,
+            "geo_point_buffer", "longitude:numeric latitude:numeric radius:numeric tolerance:numeric?", .dynamic,
             "The polygon of what lies within so many metres of a place.", "geo_point_buffer(0, 0, 1000)"
         ) { a in
             guard let p = places(a, 0, 1), let s = GeoShape(GeoText.point(p[0], p[1])), let g = Geometry.checked(s) else { return nil }
@@ -221,7 +224,7 @@ extension Functions {
         simplify("geo_polygon_simplify", "polygon", .polygon), simplify("geo_line_simplify", "line", .line),
         widen("geo_polygon_buffer", "polygon", .polygon), widen("geo_line_buffer", "line", .line),
         geo(
-            "geo_line_interpolate_point", "line:dynamic fraction:numeric", .dynamic, [0: .line],
+            "geo_line_interpolate_point", "lineString:dynamic fraction:numeric", .dynamic, [0: .line],
             "The place at a fraction of a line's length.", "geo_line_interpolate_point(\(aLine), 0.5)"
         ) { a, s in
             let fraction = real(a, 1)
@@ -229,7 +232,7 @@ extension Functions {
             return point { vk_geo_interpolate(g.handle, fraction, $0) }
         },
         geo(
-            "geo_line_locate_point", "line:dynamic lng:numeric lat:numeric", .real, [0: .line],
+            "geo_line_locate_point", "lineString:dynamic longitude:numeric latitude:numeric", .real, [0: .line],
             "The fraction of a line's length at which it is nearest to a place.",
             "geo_line_locate_point(\(aLine), 1, 1)"
         ) { a, s in
@@ -331,7 +334,8 @@ extension Functions {
 
     static let geoCells: [ScalarFunction] = [
         plain(
-            "geo_point_to_geohash", "lng:numeric lat:numeric accuracy:integer?", .string, "The geohash of a place, of 1 to 18 characters.",
+            "geo_point_to_geohash", "longitude:numeric latitude:numeric accuracy:integer?", .string,
+            "The geohash of a place, of 1 to 18 characters.",
             "geo_point_to_geohash(-80.195829, 25.802215, 8) == \"dhwfz15h\""
         ) { a in
             let length = Int(clamping: long(a, 2, default: 5))
@@ -353,7 +357,8 @@ extension Functions {
             "geo_geohash_neighbors", "geohash:string", .dynamic, "The geohashes around a geohash.", "geo_geohash_neighbors(\"sunny\")"
         ) { a in Geohash.neighbors(text(a, 0)).map { .dynamic(.array($0.map { .string($0) })) } },
         plain(
-            "geo_point_to_s2cell", "lng:numeric lat:numeric level:integer?", .string, "The token of the S2 cell of a place, level 0 to 30.",
+            "geo_point_to_s2cell", "longitude:numeric latitude:numeric level:integer?", .string,
+            "The token of the S2 cell of a place, level 0 to 30.",
             "geo_point_to_s2cell(-80.195829, 25.802215, 8) == \"88d9b\""
         ) { a in
             let level = long(a, 2, default: 11)

@@ -26,7 +26,7 @@ private let mostCells = 65_536
 extension Functions {
     static let geoHexagons: [ScalarFunction] = [
         ScalarFunction(
-            "geo_point_to_h3cell", "lng:numeric lat:numeric resolution:integer?", .type(.string),
+            "geo_point_to_h3cell", "longitude:numeric latitude:numeric resolution:integer?", .type(.string),
             "The H3 cell of a place, resolution 0 to 15.", "geo_point_to_h3cell(-74.04450446039874, 40.689250859314974, 6)",
             .strict { a in
                 let resolution = Int(clamping: long(a, 2, default: 6))

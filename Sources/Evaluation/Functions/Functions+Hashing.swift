@@ -46,7 +46,7 @@ extension Functions {
         digestFunction("hash_md5", VK_DIGEST_MD5), digestFunction("hash_sha1", VK_DIGEST_SHA1),
         digestFunction("hash_sha256", VK_DIGEST_SHA256),
         ScalarFunction(
-            "hash", "value:any mod:integer?", .type(.long), aliases: ["hash_xxhash64"],
+            "hash", "source:any mod:integer?", .type(.long), aliases: ["hash_xxhash64"],
             "The XXH64 hash of a value, optionally below a bound.",
             "hash(\"World\") == 1846988464401551951", .lenient { a in a[0].isNull ? .null(.long) : bounded(xxhash(a[0]), a) }),
     ]

@@ -92,6 +92,25 @@ private func binAtColumns(_ v: [Datum], _ c: KernelContext) throws -> Datum {
     return try applyRows(v, rows: c.rows, type: type, strict: true) { a in binAt(a[0], a[1], a[2], type: type) }
 }
 
+/// Numbers go with numbers; times and timespans with a timespan as distance.
+private func aroundResult(_ t: [ScalarType]) -> ScalarType? {
+    guard t.count == 3 else { return nil }
+    func isNumber(_ t: ScalarType) -> Bool { t.isNumeric || t == .dynamic }
+    switch (t[0], t[1], t[2]) {
+    case (.datetime, .datetime, .timespan), (.timespan, .timespan, .timespan): return .bool
+    case (let a, let b, let c) where isNumber(a) && isNumber(b) && isNumber(c): return .bool
+    default: return nil
+    }
+}
+
+private func around(_ value: Value, _ center: Value, _ delta: Value) -> Value {
+    if let v = value.integer, let c = center.integer, let d = delta.integer {
+        return .bool(Int128(v) >= Int128(c) - Int128(d) && Int128(v) <= Int128(c) + Int128(d))
+    }
+    guard let v = value.double, let c = center.double, let d = delta.double else { return .null(.bool) }
+    return .bool(v >= c - d && v <= c + d)
+}
+
 extension Functions {
     static let math: [ScalarFunction] = [
         realFunction("sqrt", "The square root; null below zero.", "sqrt(4) == 2.0") { $0 < 0 ? nil : $0.squareRoot() },
@@ -123,14 +142,7 @@ extension Functions {
             "atan2", "y:numeric x:numeric", .type(.real), "The angle between the x axis and the point (x, y).", "atan2(0, 1) == 0.0",
             .strict { a in .real(Glibc.atan2(real(a, 0), real(a, 1))) }),
         ScalarFunction(
-            "beta_cdf", "x:numeric alpha:numeric beta:numeric", .type(.real), "The cumulative beta distribution; NaN outside its domain.",
-            "beta_cdf(0.5, 1.0, 1.0) == 0.5",
-            .strict { a in
-                let x = real(a, 0), p = real(a, 1), q = real(a, 2)
-                return .real(x < 0 || x > 1 || p <= 0 || q <= 0 ? .nan : incompleteBeta(x, p, q))
-            }),
-        ScalarFunction(
-            "abs", "x:summable", .argument(0), "The absolute value.", "abs(-5) == 5",
+            "abs", "number:summable", .argument(0), "The absolute value.", "abs(-5) == 5",
             .strict { a in
                 switch a[0] {
                 case .real(let v): .real(v.magnitude)
@@ -139,32 +151,37 @@ extension Functions {
                 }
             }),
         ScalarFunction(
-            "sign", "x:numeric", .type(.real), "-1, 0 or 1.", "sign(-4) == -1.0",
+            "sign", "number:numeric", .type(.real), "-1, 0 or 1.", "sign(-4) == -1.0",
             .strict { a in
                 let x = real(a, 0)
                 return .real(x > 0 ? 1 : (x < 0 ? -1 : x))
             }),
         ScalarFunction(
-            "round", "x:numeric places:integer?", .custom { t, _ in t.first == .decimal ? .decimal : .real },
+            "round", "number:numeric precision:integer?", .custom { t, _ in t.first == .decimal ? .decimal : .real },
             "Rounded, half away from zero, to a number of places.",
             "round(2.345, 2) == 2.35", .strict { a in .real(roundReal(real(a, 0), Int(clamping: long(a, 1)))) }),
         ScalarFunction(
-            "ceiling", "x:numeric", .custom { t, _ in t.first == .int || t.first == .long ? t.first : .real }, aliases: ["ceil"],
+            "ceiling", "number:numeric", .custom { t, _ in t.first == .int || t.first == .long ? t.first : .real }, aliases: ["ceil"],
             "The least whole number not below.", "ceiling(1.2) == 2.0",
             .strict { a in a[0].integer != nil ? a[0] : .real(real(a, 0).rounded(.up)) }),
         ScalarFunction(
-            "bin", "value:any size:any", .custom { t, _ in binResult(t) }, "The greatest multiple of a size at or below the value.",
+            "bin", "value:any roundTo:any", .custom { t, _ in binResult(t) }, "The greatest multiple of a size at or below the value.",
             "bin(7, 5) == 5",
             .columns(price: 2) { v, c in try binColumns(v, c) }),
         ScalarFunction(
-            "floor", "value:any size:any?", .custom { t, _ in binResult(t) },
+            "floor", "value:any roundTo:any?", .custom { t, _ in binResult(t) },
             "As bin; with one argument the greatest whole number not above.",
             "floor(7.5, 1) == 7.0", .columns(price: 2) { v, c in try binColumns(v, c) }),
         ScalarFunction(
-            "bin_at", "value:any size:any origin:any", .custom { t, _ in binResult(t) }, "As bin, with the bins aligned to a point.",
+            "bin_at", "value:any bin_size:any fixed_point:any", .custom { t, _ in binResult(t) },
+            "As bin, with the bins aligned to a point.",
             "bin_at(13, 10, 11) == 11", .columns(price: 2) { v, c in try binAtColumns(v, c) }),
         ScalarFunction(
-            "rand", "bound:integer?", .custom { t, _ in t.isEmpty ? .real : .long }, deterministic: false,
+            "around", "value:any center:any delta:any", .custom { t, _ in aroundResult(t) },
+            "Whether a number or a time lies within a distance of another, ends included.", "around(11, 10, 1) == true",
+            .strict { a in around(unwrapped(a[0]), unwrapped(a[1]), unwrapped(a[2])) }),
+        ScalarFunction(
+            "rand", "N:integer?", .custom { t, _ in t.isEmpty ? .real : .long }, deterministic: false,
             "A random number below 1, or a random integer below a bound; a function of the seed and the row.", "rand()",
             .seeded { a, key, seed in
                 let bits = mix(key, seed)
@@ -183,35 +200,35 @@ extension Functions {
 
     static let bits: [ScalarFunction] = [
         ScalarFunction(
-            "binary_and", "a:integer b:integer", .type(.long), "Bitwise and.", "binary_and(6, 3) == 2",
+            "binary_and", "value1:integer value2:integer", .type(.long), "Bitwise and.", "binary_and(6, 3) == 2",
             .strict { .long(long($0, 0) & long($0, 1)) }),
         ScalarFunction(
-            "binary_or", "a:integer b:integer", .type(.long), "Bitwise or.", "binary_or(6, 3) == 7",
+            "binary_or", "value1:integer value2:integer", .type(.long), "Bitwise or.", "binary_or(6, 3) == 7",
             .strict { .long(long($0, 0) | long($0, 1)) }),
         ScalarFunction(
-            "binary_xor", "a:integer b:integer", .type(.long), "Bitwise exclusive or.", "binary_xor(6, 3) == 5",
+            "binary_xor", "value1:integer value2:integer", .type(.long), "Bitwise exclusive or.", "binary_xor(6, 3) == 5",
             .strict { .long(long($0, 0) ^ long($0, 1)) }),
         ScalarFunction(
-            "binary_not", "a:integer", .type(.long), "Bitwise complement.", "binary_not(0) == -1", .strict { .long(~long($0, 0)) }),
+            "binary_not", "value:integer", .type(.long), "Bitwise complement.", "binary_not(0) == -1", .strict { .long(~long($0, 0)) }),
         ScalarFunction(
-            "binary_shift_left", "a:integer bits:integer", .type(.long), "Shifted left, by the bits modulo 64.",
+            "binary_shift_left", "value:integer shift:integer", .type(.long), "Shifted left, by the bits modulo 64.",
             "binary_shift_left(1, 4) == 16",
             .strict { a in
                 let n = long(a, 1)
                 return n < 0 ? .null(.long) : .long(long(a, 0) &<< (n & 63))
             }),
         ScalarFunction(
-            "binary_shift_right", "a:integer bits:integer", .type(.long), "Shifted right, by the bits modulo 64.",
+            "binary_shift_right", "value:integer shift:integer", .type(.long), "Shifted right, by the bits modulo 64.",
             "binary_shift_right(16, 4) == 1",
             .strict { a in
                 let n = long(a, 1)
                 return n < 0 ? .null(.long) : .long(long(a, 0) &>> (n & 63))
             }),
         ScalarFunction(
-            "bitset_count_ones", "a:integer", .type(.long), "The number of bits set.", "bitset_count_ones(42) == 3",
+            "bitset_count_ones", "value:integer", .type(.long), "The number of bits set.", "bitset_count_ones(42) == 3",
             .strict { .long(Int64(long($0, 0).nonzeroBitCount)) }),
         ScalarFunction(
-            "tohex", "a:integer digits:integer?", .type(.string),
+            "tohex", "value:integer minLength:integer?", .type(.string),
             "Hexadecimal digits, at least so many; negative numbers in two's complement.",
             "tohex(256) == \"100\"",
             .prepared(strict: true) { site in
@@ -239,33 +256,4 @@ private func mix(_ key: RowKey, _ seed: UInt64) -> UInt64 {
         x ^= x >> 31
     }
     return x
-}
-
-/// The regularised incomplete beta function by its continued fraction.
-private func incompleteBeta(_ x: Double, _ a: Double, _ b: Double) -> Double {
-    if x <= 0 { return 0 }
-    if x >= 1 { return 1 }
-    let front = Glibc.exp(Glibc.lgamma(a + b) - Glibc.lgamma(a) - Glibc.lgamma(b) + a * Glibc.log(x) + b * Glibc.log(1 - x))
-    return x < (a + 1) / (a + b + 2) ? front * fraction(x, a, b) / a : 1 - front * fraction(1 - x, b, a) / b
-}
-
-private func fraction(_ x: Double, _ a: Double, _ b: Double) -> Double {
-    let tiny = 1e-300
-    func keep(_ v: Double) -> Double { v.magnitude < tiny ? tiny : v }
-    var c = 1.0
-    var d = 1 / keep(1 - (a + b) * x / (a + 1))
-    var h = d
-    for i in 1...300 {
-        let m = Double(i)
-        let even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        d = 1 / keep(1 + even * d)
-        c = keep(1 + even / c)
-        h *= d * c
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d = 1 / keep(1 + odd * d)
-        c = keep(1 + odd / c)
-        h *= d * c
-        if (d * c - 1).magnitude < 1e-15 { break }
-    }
-    return h
 }

@@ -60,34 +60,32 @@ private func parseURL(_ s: String) -> Dynamic {
     ])
 }
 
+/// Slashes of both kinds part a path. A drive is its root; a colon behind the file's name begins an alternate data stream.
 private func parsePath(_ s: String) -> Dynamic {
     var scheme = "", root = "", stream = ""
     var rest = Substring(s)
     if let range = splitOnce(rest, "://") {
         scheme = String(range.0)
         rest = range.1
-        // What follows a scheme is an authority, up to the first slash.
-        if scheme != "file" { root = "" }
     }
-    let isWindows = rest.contains("\\") || rest.dropFirst().first == ":"
-    let separator: Character = isWindows ? "\\" : "/"
-    if isWindows, let colon = rest.firstIndex(of: ":") {
-        root = String(rest[..<rest.index(after: colon)])
-        if let second = rest[rest.index(after: colon)...].firstIndex(of: ":") {
-            stream = String(rest[rest.index(after: second)...])
-            rest = rest[..<second]
-        }
-    } else if rest.hasPrefix("/"), scheme.isEmpty {
-        root = "/"
+    func isSeparator(_ c: Character) -> Bool { c == "\\" || c == "/" }
+    let long = rest.hasPrefix("\\\\?\\") ? rest.dropFirst(4) : rest
+    if long.dropFirst().first == ":", let letter = long.first, letter.isLetter {
+        root = String(rest[..<long.index(long.startIndex, offsetBy: 2)])
     }
-    let cut = rest.lastIndex(of: separator)
+    let cut = rest.lastIndex(where: isSeparator)
     let directory = cut.map { String(rest[..<$0]) } ?? ""
-    let file = cut.map { String(rest[rest.index(after: $0)...]) } ?? String(rest)
-    let directoryName = directory.lastIndex(of: separator).map { String(directory[directory.index(after: $0)...]) } ?? directory
+    var file = cut.map { rest[rest.index(after: $0)...] } ?? rest[...]
+    let afterRoot = cut == nil ? file.dropFirst(root.count) : file
+    if let colon = afterRoot.firstIndex(of: ":") {
+        stream = String(file[file.index(after: colon)...])
+        file = file[..<colon]
+    }
+    let directoryName = directory.lastIndex(where: isSeparator).map { String(directory[directory.index(after: $0)...]) } ?? directory
     let dot = file.lastIndex(of: ".")
     return .object([
         member("Scheme", scheme), member("RootPath", root), member("DirectoryPath", directory), member("DirectoryName", directoryName),
-        member("Filename", file), member("Extension", dot.map { String(file[file.index(after: $0)...]) } ?? ""),
+        member("Filename", String(file)), member("Extension", dot.map { String(file[file.index(after: $0)...]) } ?? ""),
         member("AlternateDataStreamName", stream),
     ])
 }
@@ -206,11 +204,11 @@ extension Functions {
             "parse_path(\"/a/b.txt\").Filename == \"b.txt\"",
             .strict { a in .dynamic(parsePath(text(a, 0))) }),
         ScalarFunction(
-            "parse_csv", "csv:string", .type(.dynamic), "The fields of the first record, as an array of texts.",
+            "parse_csv", "csv_text:string", .type(.dynamic), "The fields of the first record, as an array of texts.",
             "parse_csv(\"a,b\")[1] == \"b\"",
             .strict { a in .dynamic(.array(parseCSV(text(a, 0)).map(Dynamic.string))) }),
         ScalarFunction(
-            "parse_command_line", "command:string parser:cstring", .type(.dynamic), "The arguments of a Windows command line.",
+            "parse_command_line", "command_line:string parser_type:cstring", .type(.dynamic), "The arguments of a Windows command line.",
             "parse_command_line(\"a b\", \"windows\")[1] == \"b\"",
             .strict { a in
                 guard text(a, 1).lowercased() == "windows" else {
@@ -231,7 +229,8 @@ extension Functions {
                 return reader.document().map(dynamicValue) ?? .null(.dynamic)
             }),
         ScalarFunction(
-            "extract_json", "path:string text:any type:constant?", .custom { _, c in c.count > 2 ? namedType(c[2]) ?? .string : .string },
+            "extract_json", "jsonPath:string dataSource:any type:constant?",
+            .custom { _, c in c.count > 2 ? namedType(c[2]) ?? .string : .string },
             aliases: ["extractjson"],
             "The value at a JSON path, as a type.", "extract_json(\"$.a\", '{\"a\":1}', typeof(long)) == 1",
             .prepared(strict: true) { site in

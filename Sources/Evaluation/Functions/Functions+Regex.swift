@@ -19,10 +19,13 @@ func namedType(_ value: Value?) -> ScalarType? {
     return ScalarType(kqlName: name)
 }
 
+/// The characters that may mean something in a regular expression.
+private let regexSigns = Set("\\.+*?()|[]{}^$#&-~")
+
 extension Functions {
     static let regex: [ScalarFunction] = [
         ScalarFunction(
-            "extract", "regex:string group:integer text:string type:constant?",
+            "extract", "regex:string captureGroup:integer source:string typeLiteral:constant?",
             .custom { _, c in c.count > 3 ? namedType(c[3]) ?? .string : .string },
             "A group of the first match, converted to a type.", "extract(@\"id=(\\d+)\", 1, \"id=7\", typeof(long)) == 7",
             .prepared(strict: true) { site in
@@ -38,19 +41,24 @@ extension Functions {
                 }
             }),
         ScalarFunction(
-            "extract_all", "regex:string groups:any text:string?", .type(.dynamic), aliases: ["extractall"],
+            "extract_all", "regex:string captureGroups:any source:string?", .type(.dynamic), aliases: ["extractall"],
             "All matches: texts of the only group, or arrays of groups.", "extract_all(@\"(\\d)\", \"a1b2\")[1] == \"2\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[0])
-                return { a in try pattern(a[0]).map { try extractAll($0, a) } ?? .null(.dynamic) }
+                return { a in try pattern(a[0]).map { try extractAll($0, named: textValue(a[0]), a) } ?? .null(.dynamic) }
             }),
         ScalarFunction(
-            "replace_regex", "text:string regex:string rewrite:string", .type(.string), "All matches replaced; `\\1` stands for a group.",
+            "replace_regex", "source:string lookup_regex:string rewrite_pattern:string", .type(.string),
+            "All matches replaced; `\\1` stands for a group.",
             "replace_regex(\"a1\", @\"\\d\", \"x\") == \"ax\"",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[1])
                 return { a in .string(try pattern(a[1]).map { replace($0, text(a, 0), text(a, 2)) } ?? text(a, 0)) }
             }),
+        ScalarFunction(
+            "regex_quote", "string:string", .type(.string), "A text as a regular expression that matches just it.",
+            "regex_quote(\"(so$me.Te^xt)\") == @\"\\(so\\$me\\.Te\\^xt\\)\"",
+            .strict { a in .string(String(text(a, 0).flatMap { regexSigns.contains($0) ? ["\\", $0] : [$0] })) }),
         ScalarFunction(
             "replace", "regex:string rewrite:string text:string", .type(.string), "As replace_regex, with the text last.",
             "replace(@\"\\d\", \"x\", \"a1\") == \"ax\"",
@@ -59,16 +67,16 @@ extension Functions {
                 return { a in .string(try pattern(a[0]).map { replace($0, text(a, 2), text(a, 1)) } ?? text(a, 2)) }
             }),
         ScalarFunction(
-            "trim", "regex:string text:string", .type(.string), "Without leading and trailing matches.", "trim(\" +\", \" a \") == \"a\"",
+            "trim", "regex:string source:string", .type(.string), "Without leading and trailing matches.", "trim(\" +\", \" a \") == \"a\"",
             trimKernel(start: true, end: true)),
         ScalarFunction(
-            "trim_start", "regex:string text:string", .type(.string), "Without a leading match.", "trim_start(\" +\", \" a \") == \"a \"",
+            "trim_start", "regex:string source:string", .type(.string), "Without a leading match.", "trim_start(\" +\", \" a \") == \"a \"",
             trimKernel(start: true, end: false)),
         ScalarFunction(
-            "trim_end", "regex:string text:string", .type(.string), "Without a trailing match.", "trim_end(\" +\", \" a \") == \" a\"",
+            "trim_end", "regex:string source:string", .type(.string), "Without a trailing match.", "trim_end(\" +\", \" a \") == \" a\"",
             trimKernel(start: false, end: true)),
         ScalarFunction(
-            "countof", "text:string search:string kind:cstring?", .type(.long), "The number of occurrences; plain ones may overlap.",
+            "countof", "source:string search:string kind:cstring?", .type(.long), "The number of occurrences; plain ones may overlap.",
             "countof(\"aaa\", \"aa\") == 2",
             .prepared(strict: true) { site in
                 let isRegex = site.constants.count > 2 && site.constants[2] == .string("regex")
@@ -85,7 +93,7 @@ extension Functions {
                 }
             }),
         ScalarFunction(
-            "indexof_regex", "text:string regex:string start:integer? length:integer? occurrence:integer?", .type(.long),
+            "indexof_regex", "string:string match:string start:integer? length:integer? occurrence:integer?", .type(.long),
             "The position of a match, -1 if there is none.", "indexof_regex(\"abc\", @\"b.\") == 1",
             .prepared(strict: true) { site in
                 let pattern = try patternSource(site.constants[1])
@@ -124,7 +132,7 @@ extension Functions {
         }
     }
 
-    private static func extractAll(_ regex: Regex2, _ a: [Value]) throws -> Value {
+    private static func extractAll(_ regex: Regex2, named pattern: String, _ a: [Value]) throws -> Value {
         let hasGroups = a.count > 2
         let bytes = Array(text(a, hasGroups ? 2 : 1).utf8)
         let count = regex.groupCount
@@ -132,7 +140,11 @@ extension Functions {
         var wanted: [Int] = []
         if hasGroups, let items = array(a, 1) {
             for item in items {
-                if case .long(let g) = item, g >= 0, g <= Int64(count) { wanted.append(Int(g)) }
+                switch item {
+                case .long(let g) where g >= 0 && g <= Int64(count): wanted.append(Int(g))
+                case .string(let name): if let g = groupNames(pattern)[name] { wanted.append(g) }
+                default: break
+                }
             }
         }
         if wanted.isEmpty { wanted = Array(1...count) }
@@ -176,6 +188,38 @@ extension Functions {
         out.append(contentsOf: bytes[copied...])
         return String(decoding: out, as: UTF8.self)
     }
+}
+
+/// The numbers of the groups that a pattern names, as `(?<name>` or `(?P<name>`.
+private func groupNames(_ pattern: String) -> [String: Int] {
+    var out: [String: Int] = [:]
+    var group = 0
+    var inClass = false
+    var rest = Substring(pattern)
+    while let c = rest.popFirst() {
+        switch c {
+        case "\\": _ = rest.popFirst()
+        case "[" where !inClass:
+            inClass = true
+            // A bracket right behind the opening one, or its `^`, is a literal.
+            if rest.first == "^" { _ = rest.popFirst() }
+            if rest.first == "]" { _ = rest.popFirst() }
+        case "]": inClass = false
+        case "(" where !inClass:
+            guard rest.first == "?" else {
+                group += 1
+                continue
+            }
+            for opening in ["?P<", "?<"] where rest.hasPrefix(opening) {
+                group += 1
+                let name = rest.dropFirst(opening.count).prefix { $0 != ">" }
+                out[String(name)] = group
+                break
+            }
+        default: break
+        }
+    }
+    return out
 }
 
 /// Calls `body` with the groups of each match, from left to right, until it returns false. Empty matches advance by one character.

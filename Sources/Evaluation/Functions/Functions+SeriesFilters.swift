@@ -128,22 +128,22 @@ extension Functions {
     /// Gaps, filters and the Fourier transform.
     static let seriesFilters: [ScalarFunction] = [
         fill(
-            "series_fill_const", "series:dynamic constant:any placeholder:any?", "Gaps filled with a constant.",
+            "series_fill_const", "series:dynamic constant_value:any missing_value_placeholder:any?", "Gaps filled with a constant.",
             "series_fill_const(dynamic([1,null]), 0)[1] == 0"
         ) { items, a in
             let constant = dynamic(a, 1)
             return zip(items, gaps(items, a, 2)).map { $1 ? constant : $0 }
         },
         fill(
-            "series_fill_forward", "series:dynamic placeholder:any?", "Gaps filled with the value before them.",
+            "series_fill_forward", "series:dynamic missing_value_placeholder:any?", "Gaps filled with the value before them.",
             "series_fill_forward(dynamic([1,null]))[1] == 1"
         ) { items, a in carried(items, gaps(items, a, 1), backward: false) },
         fill(
-            "series_fill_backward", "series:dynamic placeholder:any?", "Gaps filled with the value behind them.",
+            "series_fill_backward", "series:dynamic missing_value_placeholder:any?", "Gaps filled with the value behind them.",
             "series_fill_backward(dynamic([null,1]))[0] == 1"
         ) { items, a in carried(items, gaps(items, a, 1), backward: true) },
         fill(
-            "series_fill_linear", "series:dynamic placeholder:any? edges:bool? constant:any?",
+            "series_fill_linear", "series:dynamic missing_value_placeholder:any? fill_edges:bool? constant_value:any?",
             "Gaps filled along straight lines; the edges with the nearest value; a series of nothing but gaps with a constant.",
             "series_fill_linear(dynamic([1,null,3]))[1] == 2", { items, a in interpolated(items, a) }),
         ScalarFunction(
@@ -155,12 +155,12 @@ extension Functions {
             "A filter of infinite impulse response.", "series_iir(dynamic([1,2]), dynamic([1]), dynamic([1,-1]))[1] == 3.0",
             .lenient { a in try infiniteResponse(a) }),
         ScalarFunction(
-            "series_fft", "real:dynamic imaginary:dynamic?", .type(.dynamic),
+            "series_fft", "x_real:dynamic x_imaginary:dynamic?", .type(.dynamic),
             tuple: [SchemaColumn("real", .dynamic), SchemaColumn("imag", .dynamic)],
             "The discrete Fourier transform: real and imaginary parts.", "series_fft(dynamic([1,1]))[0] == 2.0",
             .lenient { a in transform(a, inverse: false) }),
         ScalarFunction(
-            "series_ifft", "real:dynamic imaginary:dynamic?", .type(.dynamic),
+            "series_ifft", "x_real:dynamic x_imaginary:dynamic?", .type(.dynamic),
             tuple: [SchemaColumn("real", .dynamic), SchemaColumn("imag", .dynamic)],
             "The inverse of the discrete Fourier transform: real and imaginary parts.", "series_ifft(dynamic([2,0]))[0] == 1.0",
             .lenient { a in transform(a, inverse: true) }),

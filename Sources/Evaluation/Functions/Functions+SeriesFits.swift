@@ -78,6 +78,24 @@ private func twoLines(_ a: [Value]) -> (whole: [Dynamic], right: [Dynamic], left
     )
 }
 
+private let polynomialNames: [SchemaColumn] = [
+    SchemaColumn("rsquare", .real), SchemaColumn("coefficients", .dynamic), SchemaColumn("variance", .real),
+    SchemaColumn("rvariance", .real), SchemaColumn("poly_fit", .dynamic),
+]
+
+private func polynomial(_ a: [Value]) -> [Dynamic]? {
+    guard let y = seriesNumbers(a, 0) else { return nil }
+    let x: [Double]
+    if a.count > 1, !a[1].isNull {
+        guard let given = seriesNumbers(a, 1), given.count == y.count else { return nil }
+        x = given
+    } else {
+        x = y.indices.map { Double($0 + 1) }
+    }
+    guard let f = PolynomialFit(x: x, y: y, degree: Int(clamping: long(a, 2, default: 1))) else { return nil }
+    return [.real(f.rSquare), seriesValue(f.coefficients), .real(f.variance), .real(f.residualVariance), seriesValue(f.values)]
+}
+
 extension Functions {
     /// Statistics and fitted lines.
     static let seriesFits: [ScalarFunction] = [
@@ -101,6 +119,11 @@ extension Functions {
             "series_fit_line_dynamic", "series:dynamic", .type(.dynamic), "The results of series_fit_line as a property bag.",
             "series_fit_line_dynamic(dynamic([1,2,3])).slope == 1.0",
             .lenient { a in line(a).map { .dynamic(bag(lineNames, $0)) } ?? .null(.dynamic) }),
+        ScalarFunction(
+            "series_fit_poly", "y_series:dynamic x_series:dynamic? degree:integer?", .type(.dynamic), tuple: polynomialNames,
+            "The polynomial of least squares through a series: how well it fits, its coefficients from the highest power down, variances and points.",
+            "round(series_fit_poly(dynamic([1,4,9,16]), dynamic([1,2,3,4]), 2), 6) == 1.0",
+            .lenient { a in polynomial(a).map(tuple) ?? .null(.dynamic) }),
         ScalarFunction(
             "series_fit_2lines", "series:dynamic", .type(.dynamic), tuple: twoLineNames,
             "Two lines through the parts of a series, split where they fit best.", "series_fit_2lines(dynamic([1,2,3,2,1])) == 1.0",

@@ -93,7 +93,7 @@ extension Functions {
             "How far each point lies outside the percentiles of the series (Tukey's test); beyond 1.5 it is an anomaly.",
             "series_outliers(dynamic([1,2,1,2,1,2,30]))", .lenient { a in try outliers(a) }),
         ScalarFunction(
-            "series_periods_detect", "series:dynamic min_period:numeric max_period:numeric count:integer", .type(.dynamic),
+            "series_periods_detect", "series:dynamic min_period:numeric max_period:numeric num_periods:integer", .type(.dynamic),
             tuple: periodNames, "The most significant periods of a series, with scores between 0 and 1.",
             "series_periods_detect(dynamic([1,0,0,0,0,1,0,0,0,0,1,0,0,0,0,1,0,0,0,0]), 4.0, 9.0, 1)[0] == 5.0",
             .lenient { a in

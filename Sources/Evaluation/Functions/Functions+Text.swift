@@ -5,10 +5,11 @@ import KQL
 extension Functions {
     static let strings: [ScalarFunction] = [
         ScalarFunction(
-            "strcat", "value:any ...", .type(.string), "The arguments' texts one after another.", "strcat(\"a\", 1) == \"a1\"",
+            "strcat", "argument:any ...", .type(.string), "The arguments' texts one after another.", "strcat(\"a\", 1) == \"a1\"",
             .columns(price: 4) { v, c in concatenate(v, rows: c.rows) }),
         ScalarFunction(
-            "strcat_delim", "delimiter:string value:any ...", .type(.string), "The other arguments' texts with a delimiter between them.",
+            "strcat_delim", "delimiter:string argument:any ...", .type(.string),
+            "The other arguments' texts with a delimiter between them.",
             "strcat_delim(\"-\", 1, 2) == \"1-2\"",
             .lenient { a in .string(a.dropFirst().map(textValue).joined(separator: text(a, 0))) }),
         ScalarFunction(
@@ -16,28 +17,29 @@ extension Functions {
             "strcat_array(dynamic([1,2]), \"-\") == \"1-2\"",
             .lenient { a in .string((array(a, 0) ?? []).map(dynamicText).joined(separator: text(a, 1))) }),
         ScalarFunction(
-            "strlen", "text:string", .type(.long), "The number of characters (code points).", "strlen(\"héllo\") == 5",
+            "strlen", "source:string", .type(.long), "The number of characters (code points).", "strlen(\"héllo\") == 5",
             .strict { .long(Int64(text($0, 0).unicodeScalars.count)) }),
         ScalarFunction(
-            "string_size", "text:string", .type(.long), "The number of UTF-8 bytes.", "string_size(\"hello\") == 5",
+            "string_size", "source:string", .type(.long), "The number of UTF-8 bytes.", "string_size(\"hello\") == 5",
             .strict { .long(Int64(text($0, 0).utf8.count)) }),
         ScalarFunction(
-            "substring", "text:string start:integer length:integer?", .type(.string),
+            "substring", "source:string startingIndex:integer length:integer?", .type(.string),
             "Characters from a position (negative from the end) on.",
             "substring(\"abcdefg\", 1, 2) == \"bc\"",
             .strict { a in .string(substring(text(a, 0), long(a, 1), a.count > 2 ? long(a, 2) : nil)) }),
         ScalarFunction(
-            "indexof", "text:string lookup:any start:integer? length:integer? occurrence:integer?", .type(.long),
+            "indexof", "string:string match:any start:integer? length:integer? occurrence:integer?", .type(.long),
             "The position of a string, -1 if it is absent.", "indexof(\"abcdefg\", \"cde\") == 2",
             .strict { a in optional(indexOf(a), Value.long, .long) }),
         ScalarFunction(
-            "tolower", "text:string", .type(.string), "In lower case.", "tolower(\"ABC\") == \"abc\"",
+            "tolower", "value:string", .type(.string), "In lower case.", "tolower(\"ABC\") == \"abc\"",
             .columns(price: 3) { v, _ in mapCase(v[0], upper: false) }),
         ScalarFunction(
-            "toupper", "text:string", .type(.string), "In upper case.", "toupper(\"abc\") == \"ABC\"",
+            "toupper", "value:string", .type(.string), "In upper case.", "toupper(\"abc\") == \"ABC\"",
             .columns(price: 3) { v, _ in mapCase(v[0], upper: true) }),
         ScalarFunction(
-            "split", "text:string delimiter:string index:integer?", .type(.dynamic), "The parts between delimiters, as an array.",
+            "split", "source:string delimiter:string requestedIndex:integer?", .type(.dynamic),
+            "The parts between delimiters, as an array.",
             "split(\"a_b\", \"_\")[1] == \"b\"",
             .lenient { a in
                 let parts = splitText(text(a, 0), text(a, 1))
@@ -61,7 +63,7 @@ extension Functions {
                 return .string(String(out))
             }),
         ScalarFunction(
-            "strrep", "value:any times:integer delimiter:string?", .type(.string), "A text repeated.", "strrep(\"ab\", 2) == \"abab\"",
+            "strrep", "value:any multiplier:integer delimiter:string?", .type(.string), "A text repeated.", "strrep(\"ab\", 2) == \"abab\"",
             .strict { a in .string(try repeated(textValue(a[0]), long(a, 1), separator: text(a, 2))) }),
         ScalarFunction(
             "repeat", "value:any count:integer", .type(.dynamic), "An array of one value repeated.", "array_length(repeat(1, 3)) == 3",
@@ -78,11 +80,11 @@ extension Functions {
             "Padded on the right to a length.",
             "padright(\"7\", 3, \"0\") == \"700\"", .strict { a in .string(try padded(a, left: false)) }),
         ScalarFunction(
-            "translate", "search:string replacement:string text:string", .type(.string),
+            "translate", "searchList:string replacementList:string source:string", .type(.string),
             "Characters replaced by those at the same place of another list.",
             "translate(\"abc\", \"x\", \"abcd\") == \"xxxd\"", .strict { a in .string(translate(a)) }),
         ScalarFunction(
-            "has_any_index", "text:string terms:dynamic", .type(.long), "The index of the first term that the text has, else -1.",
+            "has_any_index", "source:string values:dynamic", .type(.long), "The index of the first term that the text has, else -1.",
             "has_any_index(\"this is\", dynamic([\"is\"])) == 0",
             .strict { a in
                 let predicate = TextPredicate(op: VK_TEXT_HAS, ignoreCase: true, negated: false)

@@ -42,6 +42,13 @@ private let energies: [String: Double] = [
     "Kilojoule": 1000, "KilowattHour": 3.6e6, "Megajoule": 1e6, "MegawattHour": 3.6e9, "Millijoule": 1e-3, "WattHour": 3600,
 ]
 
+private let forces: [String: Double] = [
+    "Decanewton": 10, "Dyn": 1e-5, "KilogramForce": 9.80665, "Kilonewton": 1000, "KiloPond": 9.80665,
+    "KilopoundForce": 4448.221_615_260_5, "Meganewton": 1e6, "Micronewton": 1e-6, "Millinewton": 1e-3, "Newton": 1,
+    "OunceForce": 0.278_013_850_953_781_25, "Poundal": 0.138_254_954_376, "PoundForce": 4.448_221_615_260_5,
+    "ShortTonForce": 8896.443_230_521, "TonneForce": 9806.65,
+]
+
 /// Kelvin = (value + first) * second.
 private let temperatures: [String: (shift: Double, scale: Double)] = [
     "Kelvin": (0, 1), "DegreeCelsius": (273.15, 1), "DegreeFahrenheit": (459.67, 5.0 / 9), "DegreeRankine": (0, 5.0 / 9),
@@ -78,7 +85,7 @@ extension Functions {
     static let units: [ScalarFunction] = [
         convert("convert_length", lengths), convert("convert_mass", masses), convert("convert_angle", angles),
         convert("convert_speed", speeds),
-        convert("convert_volume", volumes), convert("convert_energy", energies),
+        convert("convert_volume", volumes), convert("convert_energy", energies), convert("convert_force", forces),
         ScalarFunction(
             "convert_temperature", "value:numeric from:string to:string", .type(.real),
             "A temperature in another unit; null for unknown units.",
@@ -97,7 +104,6 @@ extension Functions {
         ("rolling_", "rolling windows are not supported"),
         ("graph_", "graphs are not supported"),
         ("ai_", "machine-learning services are not reachable"),
-        ("convert_force", "this conversion of units is not supported"),
     ]
 
     /// Functions of the language that this engine does not compute, with the reason.
@@ -105,9 +111,6 @@ extension Functions {
         var out: [String: String] = [
             "hash_combine": "the way Kusto combines hashes is not documented",
             "hash_many": "the way Kusto combines hashes is not documented",
-            "parse_user_agent": "it needs a maintained list of user agents",
-            "welch_test": "statistical tests are not supported", "beta_inv": "statistical distributions are not supported",
-            "beta_pdf": "statistical distributions are not supported",
             "row_rank": "use row_rank_dense or row_rank_min",
             "estimate_data_size": "sizes depend on Kusto's own storage", "extent_id": "there are no extents",
             "extent_tags": "there are no extents",

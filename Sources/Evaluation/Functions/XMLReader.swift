@@ -165,6 +165,9 @@ struct XMLReader {
     private func combine(_ attributes: [Dynamic.Member], _ children: [Dynamic.Member], _ content: String) -> Dynamic {
         let words = trimmed(content)
         if attributes.isEmpty, children.isEmpty { return content.isEmpty ? .null : .string(words.isEmpty ? "" : content) }
-        return .object(attributes + children + (words.isEmpty ? [] : [Dynamic.Member("#text", .string(content))]))
+        if words.isEmpty { return .object(attributes + children) }
+        // Text between elements stands without the white space around it, and before them.
+        let own = Dynamic.Member("#text", .string(children.isEmpty ? content : words))
+        return .object(attributes + [own] + children)
     }
 }

@@ -44,7 +44,7 @@ public enum LanguageReference {
         return
             (known
             + others.map {
-                let r = refused(.aggregate, $0, AggregateRegistry.refusal($0) ?? "it is not supported yet")
+                let r = refused(.aggregate, $0, "it is not supported yet")
                 return LanguageElement(
                     .aggregate, $0, r.syntax, r.summary, "range x from 1 to 3 step 1 | summarize \($0)(x)", support: r.support)
             }).sorted { $0.name < $1.name }

@@ -73,7 +73,7 @@ extension Language {
             "let n = 2; let f = (x: long = 1) { x * n }; print f(4)"),
         statement(
             "set", "set option [= value];", "An option of Kusto's service.", "set notruncation; print 1",
-            notes: "accepted without effect; a warning says so"),
+            notes: "accepted without effect, which a warning says, but for query_bin_auto_size and query_bin_auto_at"),
         statement(
             "declare query_parameters", "declare query_parameters (name: type [= default], ...);",
             "Parameters that are given with the query.",
@@ -154,6 +154,9 @@ extension Language {
             "column_ifexists", aliases: ["columnifexists"], "column_ifexists(name, default)",
             "A column if there is one of that name, else the default.",
             "print a = 1 | project b = column_ifexists('b', 7)"),
+        function(
+            "bin_auto", "bin_auto(value)", "As bin or bin_at, with the size and the point that `set` statements name.",
+            "set query_bin_auto_size = 1h; set query_bin_auto_at = datetime(2017-01-01 00:05); print bin_auto(datetime(2017-01-01 02:00))"),
         function("pack_all", "pack_all([ignore_empty])", "A bag of all columns.", "print a = 1, b = 'x' | extend all = pack_all()"),
         function(
             "bag_pack_columns", "bag_pack_columns(column, ...)", "A bag of columns under their names.",
