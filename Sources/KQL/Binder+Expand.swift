@@ -59,7 +59,9 @@ extension BindingSession {
 
     func bindMvExpand(_ items: [MvItem], _ limit: Expr?, _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
         let x = expansion(items, input, scope, op)
-        let most = limit.flatMap { rowCount($0, scope) }
+        // The spelling without a hyphen is the older operator, which gives 128 rows at most for each row unless told otherwise.
+        let most =
+            limit.flatMap { rowCount($0, scope) } ?? (op.keyword.text == "mvexpand" && limit == nil ? constant(.long(128), op.range) : nil)
         var bagArrays = false
         if let kind = op.parameter("bagexpansion") ?? op.parameter("kind") {
             switch parameterText(kind) {

@@ -73,6 +73,13 @@ import Testing
         ])
     func bodies(_ c: QueryCase) throws { try check(c) }
 
+    @Test(
+        "the older spelling of mv-expand has a limit of its own",
+        arguments: [("mvexpand a", "128"), ("mv-expand a", "200"), ("mvexpand a limit 150", "150")])
+    func limits(_ expand: String, _ count: String) throws {
+        try check(QueryCase("range x from 1 to 200 step 1 | summarize a = make_list(x) | \(expand) | count", [count]))
+    }
+
     @Test("a column that the body of mv-apply computes takes the place of the input's")
     func replaced() throws {
         let query = "datatable(a:int, b:dynamic)[1, dynamic([1, 2])] | mv-apply b to typeof(long) on (summarize a = sum(b))"

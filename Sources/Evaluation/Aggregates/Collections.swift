@@ -197,11 +197,14 @@ final class SetAccumulator: Accumulator {
 
     func seal() throws {
         sorted = ContiguousArray(repeating: [], count: groupCount)
-        let order = pairs.keys.indices.sorted { a, b in
+        let order = (0..<pairs.count).sorted { a, b in
             let (x, y) = (firsts[a], firsts[b])
             return x.order == y.order ? (x.position == y.position ? a < b : x.position < y.position) : x.order < y.order
         }
-        for i in order { sorted[Int(pairs.keys[i] >> 32)].append(UInt32(truncatingIfNeeded: pairs.keys[i])) }
+        for i in order {
+            let pair = pairs.key(i)
+            sorted[Int(pair >> 32)].append(UInt32(truncatingIfNeeded: pair))
+        }
     }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {

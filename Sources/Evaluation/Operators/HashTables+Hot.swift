@@ -14,7 +14,7 @@ struct IntTable: Sendable {
     private(set) var count = 0
 
     /// Key by id.
-    var keys: ArraySlice<UInt64> { ArraySlice(room[0..<count]) }
+    var keys: ArraySlice<UInt64> { room[0..<count] }
 
     @inline(__always)
     func key(_ id: Int) -> UInt64 { room[id] }
