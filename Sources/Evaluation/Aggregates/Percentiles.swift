@@ -27,6 +27,8 @@ final class PercentileAccumulator: Accumulator {
         var ranks: [Double] = []
         for i in (weighted ? 2 : 1)..<max(weighted ? 2 : 1, setup.constants.count) {
             switch setup.constants[i] {
+            case .dynamic? where shape == .columns:
+                throw EvaluationError("\(setup.name): percentiles are given one by one; percentiles_array takes an array of them")
             case .dynamic(.array(let items))?:
                 for item in items {
                     switch item {
