@@ -103,6 +103,54 @@ void vk_words_fill(const uint64_t *keys, size_t count, vk_word_slot *slots, size
     }
 }
 
+// MARK: division by hash
+
+void vk_words_hash(const uint64_t *in, const uint64_t *valid, size_t n, bool first, uint64_t *hashes) {
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t word = is_valid(valid, i) ? in[i] : UINT64_C(0xA0761D6478BD642F);
+        // The next column's word meets a mixed one, so that equal words of two columns do not cancel out.
+        hashes[i] = mix(first ? word : word + hashes[i] * UINT64_C(0x9E3779B97F4A7C15));
+    }
+}
+
+void vk_rows_divide(const uint64_t *hashes, size_t n, unsigned bits, int32_t *rows, uint32_t *starts) {
+    const size_t parts = (size_t)1 << bits;
+    const unsigned shift = 64 - bits;
+    memset(starts, 0, (parts + 1) * sizeof *starts);
+    for (size_t i = 0; i < n; i++) starts[(hashes[i] >> shift) + 1]++;
+    for (size_t p = 0; p < parts; p++) starts[p + 1] += starts[p];
+    for (size_t i = 0; i < n; i++) rows[starts[hashes[i] >> shift]++] = (int32_t)i;
+    // Each start has moved to its part's end, which is where the next part began.
+    for (size_t p = parts; p > 0; p--) starts[p] = starts[p - 1];
+    starts[0] = 0;
+}
+
+void vk_words_order(uint64_t *words, uint64_t *spare, uint32_t *order, uint32_t *spare_order, size_t n) {
+    enum { BITS = 11, BINS = 1 << BITS };
+    uint64_t most = 0;
+    for (size_t i = 0; i < n; i++) {
+        most |= words[i];
+        order[i] = (uint32_t)i;
+    }
+    for (unsigned shift = 0; shift < 64 && most >> shift != 0; shift += BITS) {
+        size_t places[BINS] = {0};
+        for (size_t i = 0; i < n; i++) places[words[i] >> shift & (BINS - 1)]++;
+        size_t at = 0;
+        for (size_t b = 0; b < BINS; b++) {
+            const size_t count = places[b];
+            places[b] = at;
+            at += count;
+        }
+        for (size_t i = 0; i < n; i++) {
+            const size_t to = places[words[i] >> shift & (BINS - 1)]++;
+            spare[to] = words[i];
+            spare_order[to] = order[i];
+        }
+        memcpy(words, spare, n * sizeof *words);
+        memcpy(order, spare_order, n * sizeof *order);
+    }
+}
+
 // MARK: byte strings
 
 void vk_strings_hash(const uint8_t *bytes, const uint32_t *offsets, size_t n, uint64_t *out) {
@@ -201,26 +249,92 @@ void vk_group_count(const uint32_t *groups, size_t n, const uint64_t *valid, int
     for (size_t i = 0; i < n; i++) counts[groups[i]] += (int64_t)(valid[i >> 6] >> (i & 63) & 1);
 }
 
-void vk_group_sum_i64(const uint32_t *groups, size_t n, const uint64_t *valid, const int64_t *values, void *sums) {
-    __int128 *to = sums;
-    if (groups == NULL) {
-        if (valid == NULL) {
-            // As unsigned numbers in halves of 32 bits, so that the loop runs in vectors; each negative one counts 2^64 too much. 2^32
-            // rows fit without overflow, a batch has far fewer.
-            uint64_t high = 0, low = 0, negative = 0;
-            for (size_t i = 0; i < n; i++) {
-                const uint64_t v = (uint64_t)values[i];
+// One group: loops in vectors. A row that does not count is masked out; validity comes a word for 64 rows.
+
+ALWAYS_INLINE uint64_t word_of(const uint64_t *valid, size_t i) { return valid == NULL ? ~UINT64_C(0) : valid[i >> 6]; }
+
+/// As unsigned numbers in halves of 32 bits; each negative one counts 2^64 too much. 2^32 rows fit without overflow, a batch has far fewer.
+ALWAYS_INLINE __int128 sum_all(const int64_t *values, size_t n, const uint64_t *valid) {
+    uint64_t high = 0, low = 0, negative = 0;
+    for (size_t from = 0; from < n; from += 64) {
+        const size_t m = n - from < 64 ? n - from : 64;
+        const uint64_t word = word_of(valid, from);
+        if (word == 0) continue;
+        const int64_t *rows = values + from;
+        if (word == ~UINT64_C(0)) {
+            for (size_t k = 0; k < m; k++) {
+                const uint64_t v = (uint64_t)rows[k];
                 high += v >> 32;
                 low += v & UINT64_C(0xFFFFFFFF);
                 negative += v >> 63;
             }
-            to[0] += (__int128)((((unsigned __int128)high << 32) + low) - ((unsigned __int128)negative << 64));
-            return;
+        } else {
+            for (size_t k = 0; k < m; k++) {
+                const uint64_t v = (uint64_t)rows[k] & (0 - (word >> k & 1));
+                high += v >> 32;
+                low += v & UINT64_C(0xFFFFFFFF);
+                negative += v >> 63;
+            }
         }
-        __int128 sum = 0;
-        for (size_t i = 0; i < n; i++)
-            if (is_valid(valid, i)) sum += values[i];
-        to[0] += sum;
+    }
+    return (__int128)((((unsigned __int128)high << 32) + low) - ((unsigned __int128)negative << 64));
+}
+
+/// The greatest or least of the rows that count; the other end of the range if none does.
+ALWAYS_INLINE int64_t extreme_all(const int64_t *values, size_t n, const uint64_t *valid, bool greatest) {
+    const int64_t none = greatest ? INT64_MIN : INT64_MAX;
+    int64_t found = none;
+    for (size_t from = 0; from < n; from += 64) {
+        const size_t m = n - from < 64 ? n - from : 64;
+        const uint64_t word = word_of(valid, from);
+        if (word == 0) continue;
+        const int64_t *rows = values + from;
+        const bool all = word == ~UINT64_C(0);
+        for (size_t k = 0; k < m; k++) {
+            const int64_t v = all || (word >> k & 1) ? rows[k] : none;
+            found = greatest ? (v > found ? v : found) : (v < found ? v : found);
+        }
+    }
+    return found;
+}
+
+#if VK_X86
+VK_AVX2 static __int128 sum_avx2(const int64_t *values, size_t n, const uint64_t *valid) {
+    return valid == NULL ? sum_all(values, n, NULL) : sum_all(values, n, valid);
+}
+VK_AVX512 static __int128 sum_avx512(const int64_t *values, size_t n, const uint64_t *valid) {
+    return valid == NULL ? sum_all(values, n, NULL) : sum_all(values, n, valid);
+}
+VK_AVX2 static int64_t extreme_avx2(const int64_t *values, size_t n, const uint64_t *valid, bool greatest) {
+    if (valid == NULL) return greatest ? extreme_all(values, n, NULL, true) : extreme_all(values, n, NULL, false);
+    return greatest ? extreme_all(values, n, valid, true) : extreme_all(values, n, valid, false);
+}
+VK_AVX512 static int64_t extreme_avx512(const int64_t *values, size_t n, const uint64_t *valid, bool greatest) {
+    if (valid == NULL) return greatest ? extreme_all(values, n, NULL, true) : extreme_all(values, n, NULL, false);
+    return greatest ? extreme_all(values, n, valid, true) : extreme_all(values, n, valid, false);
+}
+#endif
+
+static __int128 single_sum(const int64_t *values, size_t n, const uint64_t *valid) {
+#if VK_X86
+    if (vk_use_avx512()) return sum_avx512(values, n, valid);
+    if (vk_use_avx2()) return sum_avx2(values, n, valid);
+#endif
+    return sum_all(values, n, valid);
+}
+
+static int64_t single_extreme(const int64_t *values, size_t n, const uint64_t *valid, bool greatest) {
+#if VK_X86
+    if (vk_use_avx512()) return extreme_avx512(values, n, valid, greatest);
+    if (vk_use_avx2()) return extreme_avx2(values, n, valid, greatest);
+#endif
+    return extreme_all(values, n, valid, greatest);
+}
+
+void vk_group_sum_i64(const uint32_t *groups, size_t n, const uint64_t *valid, const int64_t *values, void *sums) {
+    __int128 *to = sums;
+    if (groups == NULL) {
+        to[0] += single_sum(values, n, valid);
         return;
     }
     if (valid == NULL) {
@@ -243,34 +357,64 @@ ALWAYS_INLINE double two_sum(double a, double b, double *error) {
     return s;
 }
 
-typedef double v4d __attribute__((vector_size(32)));
-typedef int64_t v4i __attribute__((vector_size(32)));
+enum { LANES = 8 };
+typedef double lanes_f64 __attribute__((vector_size(8 * LANES)));
+typedef int64_t lanes_i64 __attribute__((vector_size(8 * LANES)));
 
-/// All rows into one pair, four sums at a time. False: some term does not fit two doubles; nothing was added then.
-static bool sum_lanes(const double *values, size_t n, double *pair) {
-    v4d high = {0}, low = {0};
-    v4i bad = {0};
-    const v4d limit = {0x1p960, 0x1p960, 0x1p960, 0x1p960};
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        v4d x;
+/// Eight exact sums side by side over the first rows, as many as fill the lanes: sums, then what they leave, to `terms`. False: some term
+/// does not fit two doubles.
+ALWAYS_INLINE bool lanes_all(const double *values, size_t n, const uint64_t *valid, double *terms) {
+    lanes_f64 high = {0}, low = {0};
+    lanes_i64 bad = {0};
+    const lanes_f64 limit = (lanes_f64){0} + 0x1p960;
+    const lanes_i64 places = {0, 1, 2, 3, 4, 5, 6, 7};
+    for (size_t i = 0; i + LANES <= n; i += LANES) {
+        lanes_f64 x;
         memcpy(&x, values + i, sizeof x);
-        const v4d s = high + x, t = s - high;
-        const v4d e = (high - (s - t)) + (x - t);
-        const v4d l = low + e, u = l - low;
-        const v4d f = (low - (l - u)) + (e - u);
+        if (valid != NULL) {
+            // A word holds a whole number of lanes. By bits: what stands under a null may be no number.
+            const lanes_i64 bits = (lanes_i64){0} + (int64_t)(valid[i >> 6] >> (i & 63) & 0xFF);
+            x = (lanes_f64)((lanes_i64)x & -(bits >> places & 1));
+        }
+        const lanes_f64 s = high + x, t = s - high;
+        const lanes_f64 e = (high - (s - t)) + (x - t);
+        const lanes_f64 l = low + e, u = l - low;
+        const lanes_f64 f = (low - (l - u)) + (e - u);
         bad |= (f != 0) | ~((x < limit) & (x > -limit));
         high = s;
         low = l;
     }
-    if (bad[0] | bad[1] | bad[2] | bad[3]) return false;
-    double terms[12];
-    size_t count = 0;
-    for (int k = 0; k < 4; k++) {
-        terms[count++] = high[k];
-        terms[count++] = low[k];
-    }
-    for (; i < n; i++) terms[count++] = values[i];
+    memcpy(terms, &high, sizeof high);
+    memcpy(terms + LANES, &low, sizeof low);
+    int64_t any = 0;
+    for (int k = 0; k < LANES; k++) any |= bad[k];
+    return any == 0;
+}
+
+#if VK_X86
+VK_AVX2 static bool lanes_avx2(const double *values, size_t n, const uint64_t *valid, double *terms) {
+    return valid == NULL ? lanes_all(values, n, NULL, terms) : lanes_all(values, n, valid, terms);
+}
+VK_AVX512 static bool lanes_avx512(const double *values, size_t n, const uint64_t *valid, double *terms) {
+    return valid == NULL ? lanes_all(values, n, NULL, terms) : lanes_all(values, n, valid, terms);
+}
+#endif
+
+static bool lanes(const double *values, size_t n, const uint64_t *valid, double *terms) {
+#if VK_X86
+    if (vk_use_avx512()) return lanes_avx512(values, n, valid, terms);
+    if (vk_use_avx2()) return lanes_avx2(values, n, valid, terms);
+#endif
+    return lanes_all(values, n, valid, terms);
+}
+
+/// All rows into one pair. False: some term does not fit two doubles; nothing was added then.
+static bool sum_lanes(const double *values, size_t n, const uint64_t *valid, double *pair) {
+    double terms[3 * LANES];
+    if (!lanes(values, n, valid, terms)) return false;
+    size_t count = 2 * LANES;
+    for (size_t i = n - n % LANES; i < n; i++)
+        if (is_valid(valid, i)) terms[count++] = values[i];
     double a = pair[0], b = pair[1];
     for (size_t k = 0; k < count; k++) {
         if (!(fabs(terms[k]) < 0x1p960)) return false;
@@ -285,7 +429,7 @@ static bool sum_lanes(const double *values, size_t n, double *pair) {
 }
 
 size_t vk_group_sum_f64(const uint32_t *groups, size_t from, size_t n, const uint64_t *valid, const double *values, double *pairs) {
-    if (groups == NULL && valid == NULL && from == 0 && sum_lanes(values, n, pairs)) return n;
+    if (groups == NULL && from == 0 && sum_lanes(values, n, valid, pairs)) return n;
     for (size_t i = from; i < n; i++) {
         if (!is_valid(valid, i)) continue;
         const double x = values[i];
@@ -306,20 +450,23 @@ size_t vk_group_sum_f64(const uint32_t *groups, size_t from, size_t n, const uin
 
 void vk_group_extreme_i64(const uint32_t *groups, size_t n, const uint64_t *valid, const int64_t *values, bool greatest, int64_t *best,
                           uint8_t *known) {
-    if (groups == NULL && valid == NULL && n > 0) {
-        int64_t found = values[0];
-        if (greatest) {
-            for (size_t i = 1; i < n; i++) found = values[i] > found ? values[i] : found;
-        } else {
-            for (size_t i = 1; i < n; i++) found = values[i] < found ? values[i] : found;
+    if (groups == NULL) {
+        const int64_t found = single_extreme(values, n, valid, greatest);
+        // The end of the range may be a value or stand for none.
+        bool any = n > 0 && valid == NULL;
+        if (valid != NULL && found == (greatest ? INT64_MIN : INT64_MAX)) {
+            for (size_t w = 0; w < (n + 63) / 64; w++) any |= valid[w] != 0;
+        } else if (valid != NULL) {
+            any = true;
         }
+        if (!any) return;
         if (!known[0] || (greatest ? found > best[0] : found < best[0])) best[0] = found;
         known[0] = 1;
         return;
     }
     for (size_t i = 0; i < n; i++) {
         if (!is_valid(valid, i)) continue;
-        const size_t g = groups == NULL ? 0 : groups[i];
+        const size_t g = groups[i];
         const int64_t v = values[i];
         if (!known[g] || (greatest ? v > best[g] : v < best[g])) {
             best[g] = v;

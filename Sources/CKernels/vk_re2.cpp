@@ -15,6 +15,8 @@
 struct vk_re2 {
     std::unique_ptr<re2::RE2> re;
     std::string literal;
+    /// Many rows may be searched as one text.
+    bool joins = false;
 };
 
 namespace {
@@ -59,6 +61,23 @@ std::string required_literal(const std::string &pattern, const re2::RE2::Options
     return best.size() >= 3 ? best : "";
 }
 
+/// Whether rows may be searched together: no assertion asks for the ends of the text, and no part takes single bytes. Errs to false.
+bool takes_joined_rows(const std::string &pattern, const re2::RE2::Options &options) {
+    if (options.encoding() != re2::RE2::Options::EncodingUTF8 || options.literal()) return false;
+    bool opens_class = false;
+    for (size_t i = 0; i < pattern.size(); i++) {
+        const char c = pattern[i];
+        // `[^` is no assertion.
+        if (c == '$' || (c == '^' && !opens_class)) return false;
+        opens_class = c == '[';
+        if (c != '\\') continue;
+        if (++i == pattern.size()) return false;
+        // \A and \z are the ends of the text, \C is a byte; \Q takes what follows literally, which this look does not follow.
+        if (std::strchr("AzZCQ", pattern[i])) return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 extern "C" vk_re2 *vk_re2_new(const uint8_t *pattern, size_t len, uint32_t flags, uint64_t max_mem, char *error, size_t error_cap) {
@@ -83,6 +102,7 @@ extern "C" vk_re2 *vk_re2_new(const uint8_t *pattern, size_t len, uint32_t flags
         }
         // RE2 looks for literals in time that grows with the square of a long repeat (`x{1000}` many times over takes seconds).
         if (made->re->ProgramSize() <= 4000) made->literal = required_literal(text, options);
+        made->joins = takes_joined_rows(text, options);
         return made.release();
     } catch (...) {
         set_error(error, error_cap, "out of memory");
@@ -134,30 +154,87 @@ extern "C" bool vk_re2_captures(const vk_re2 *re, const uint8_t *s, size_t len, 
 
 extern "C" int32_t vk_re2_group_count(const vk_re2 *re) { return re->re->NumberOfCapturingGroups(); }
 
+namespace {
+
+/// Rows that wait to be searched together, one after the other with a byte between them that is in no UTF-8 text. RE2 matches whole
+/// characters, so no match reaches over it; assertions of words see no word there, as at the end of a text.
+struct joined_rows {
+    static constexpr size_t most_bytes = 32 << 10, most_rows = 1024;
+    static constexpr char between = '\xFF';
+    std::string text;
+    /// Where each row ends in `text`, and which it is.
+    std::vector<size_t> ends;
+    std::vector<size_t> rows;
+
+    bool is_full() const { return text.size() >= most_bytes || rows.size() >= most_rows; }
+
+    void add(size_t row, const uint8_t *s, size_t len) {
+        text.append(reinterpret_cast<const char *>(s), len);
+        ends.push_back(text.size());
+        rows.push_back(row);
+        text.push_back(between);
+    }
+
+    /// Sets the bits of the rows that match and forgets all.
+    void search(const re2::RE2 &re, uint64_t *bits) {
+        size_t at = 0, start = 0;
+        re2::StringPiece found;
+        while (at < rows.size() && re.Match(text, start, text.size() - 1, re2::RE2::UNANCHORED, &found, 1)) {
+            const size_t end = (size_t)(found.data() - text.data()) + found.size();
+            while (ends[at] < end) at++;
+            bits[rows[at] >> 6] |= UINT64_C(1) << (rows[at] & 63);
+            start = ends[at] + 1;
+            at++;
+        }
+        text.clear();
+        ends.clear();
+        rows.clear();
+    }
+};
+
+/// As ``vk_re2_match_column`` for the rows whose bits are set.
+void match_rows(const vk_re2 *re, const uint8_t *bytes, const uint32_t *offsets, size_t n, uint64_t *bits) {
+    // A search costs more than the text of most rows. Joined rows cost one for each that matches: not worth it when many do.
+    joined_rows joined;
+    size_t asked = 0, matched = 0;
+    for (size_t w = 0; w < (n + 63) / 64; w++) {
+        uint64_t left = bits[w];
+        bits[w] = 0;
+        const bool joins = re->joins && asked >= 128 && matched * 4 <= asked;
+        for (; left; left &= left - 1) {
+            const size_t row = w * 64 + (size_t)__builtin_ctzll(left);
+            const uint32_t begin = offsets[row], end = offsets[row + 1];
+            if (joins && end - begin < joined_rows::most_bytes) {
+                if (joined.is_full()) joined.search(*re->re, bits);
+                joined.add(row, bytes + begin, end - begin);
+                continue;
+            }
+            const bool matches = vk_re2_match(re, bytes + begin, end - begin);
+            bits[w] |= (uint64_t)matches << (row & 63);
+            asked++;
+            matched += matches;
+        }
+    }
+    if (!joined.rows.empty()) joined.search(*re->re, bits);
+}
+
+}  // namespace
+
 extern "C" void vk_re2_match_column(const vk_re2 *re, const uint8_t *bytes, const uint32_t *offsets, size_t n, uint64_t *bits) {
     // Rows without the text that every match holds are sieved out for the whole column at once.
-    const bool sieved = !re->literal.empty();
-    if (sieved) {
+    if (!re->literal.empty()) {
         vk_text_match(VK_TEXT_CONTAINS, true, bytes, offsets, n, reinterpret_cast<const uint8_t *>(re->literal.data()),
                       re->literal.size(), bits);
+    } else {
+        for (size_t w = 0; w < (n + 63) / 64; w++) bits[w] = n - w * 64 < 64 ? (UINT64_C(1) << (n - w * 64)) - 1 : ~UINT64_C(0);
     }
-    for (size_t row = 0; row < n; row += 64) {
-        uint64_t word = 0;
-        size_t rows = std::min<size_t>(64, n - row);
-        if (sieved) {
-            for (uint64_t left = bits[row >> 6]; left; left &= left - 1) {
-                const int i = __builtin_ctzll(left);
-                uint32_t begin = offsets[row + i], end = offsets[row + i + 1];
-                word |= (uint64_t)vk_re2_match(re, bytes + begin, end - begin) << i;
-            }
-            bits[row >> 6] = word;
-            continue;
-        }
-        for (size_t i = 0; i < rows; i++) {
-            uint32_t begin = offsets[row + i], end = offsets[row + i + 1];
-            word |= (uint64_t)vk_re2_match(re, bytes + begin, end - begin) << i;
-        }
-        bits[row >> 6] = word;
+    try {
+        match_rows(re, bytes, offsets, n, bits);
+    } catch (...) {
+        // No memory to join rows.
+        for (size_t w = 0; w < (n + 63) / 64; w++) bits[w] = 0;
+        for (size_t row = 0; row < n; row++)
+            bits[row >> 6] |= (uint64_t)vk_re2_match(re, bytes + offsets[row], offsets[row + 1] - offsets[row]) << (row & 63);
     }
 }
 

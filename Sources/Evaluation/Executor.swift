@@ -20,6 +20,8 @@ public struct ExecutorOptions: Sendable {
     public var profile: ExecutionProfile?
     /// For plans that are executed again and again. They must have been pruned (``PlanRewriter/prune(_:)``).
     public var prepared: PreparedExpressions?
+    /// Rows of a part of a `summarize` after which it is decided how its groups are held; what comes out does not depend on it.
+    package var looksAtRows = AggregationPart.looks
 
     public init(
         lineage: Bool = false, keys: Bool = true, stableTake: Bool = true, batchRows: Int = 2048, threads: Int = 1,

@@ -227,6 +227,37 @@ import Glibc
         }
     }
 
+    @Test("rows searched as one text match as each by itself")
+    func joinedRows() throws {
+        var random = Random(state: 11)
+        let parts = ["user=a", "7 ", "policy-", "é", "名", "x", "\n", ",", "1", "", "ab", "\"", "op", " "]
+        // Few rows match most of these: only then are rows joined.
+        let patterns = [
+            "user=a[0-9]*7 ", "x.*名", "[^a]é[^,]7", "\\bab\\b", "\\Bab", "(?s)x.*\n.*x", "7 (policy-)+x", "", "a{3}|名é", "[[:^alpha:]]\n1",
+            "^x,", "ab$",
+            "\\[^x", "[^x]名$", "\\Aab", "ab\\z", "\\C名", "\\Qx,1\\E", "(?i)POLICY-1", "(?m)^7 $", "x\\s+1", "é*?1(?:ab)?op",
+        ]
+        var rows: [[UInt8]] = []
+        for i in 0..<3_000 {
+            var row = (0..<random.below(9)).map { _ in parts[random.below(parts.count)] }.joined()
+            // One that fills the buffer, and bytes that are no UTF-8.
+            if i == 1_500 { row = String(repeating: row + "x1", count: 5_000) }
+            rows.append(Array(row.utf8) + (i % 97 == 0 ? [0xFF] : i % 89 == 0 ? [0xC3] : []))
+        }
+        let text = Array(rows.joined())
+        var offsets: [UInt32] = [0]
+        for r in rows { offsets.append(offsets[offsets.count - 1] + UInt32(r.count)) }
+        for pattern in patterns {
+            for flags in [0, VK_RE2_IGNORE_CASE, VK_RE2_MULTI_LINE | VK_RE2_DOT_NEWLINE, VK_RE2_LONGEST, VK_RE2_LITERAL] {
+                let re = try #require(compile(pattern, flags), "\(pattern)")
+                defer { vk_re2_free(re) }
+                var bits = words(rows.count)
+                vk_re2_match_column(re, text, offsets, rows.count, &bits)
+                #expect(booleans(bits, rows.count) == rows.map { vk_re2_match(re, $0, $0.count) }, "\(pattern) \(flags)")
+            }
+        }
+    }
+
     @Test func requiredLiterals() throws {
         func literal(_ pattern: String, _ flags: Int = 0) throws -> String {
             let re = try #require(compile(pattern, flags))

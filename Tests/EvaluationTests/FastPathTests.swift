@@ -354,4 +354,50 @@ import Testing
             }
         }
     }
+
+    static let manyGroups = [
+        "T | summarize n = count(), a = sum(k), b = min(t), e = avg(r), f = max(r), g = min(b) by k, s, t",
+        "T | summarize n = count(), a = sumif(k, b), c = countif(b), e = avgif(r, b), x = binary_all_xor(k) by t, k",
+        "T | summarize by r, t", "T | summarize count() by s, t, b", "T | where k > 3 | summarize a = sum(r), m = max(t) by tostring(d), t",
+        "T | summarize count(), c = sum(1) by t | summarize count() by count_",
+        "T | join kind=inner U on k | summarize n = count(), sum(k1) by t, t1",
+        "T | summarize max(s) by t, k", "T | summarize dcount(s) by t, k", "T | where k > 1000000 | summarize count() by s, k",
+    ]
+
+    @Test("groups divided by key are those of one table, in its order", arguments: manyGroups)
+    func divided(query: String) throws {
+        for rows in [0, 1, 40, 900] {
+            let tables = FastPathTests.tables(rows: rows)
+            var plain = QueryRunner(tables: tables)
+            plain.options = ExecutorOptions(batchRows: 7, sheddingKeys: true)
+            let expected = try plain.rows(query)
+            for threads in [2, 3, 8] {
+                for looks in [1, 50, 200, 2_000] {
+                    // The least limit makes them try once more, with rows put aside.
+                    for heldBytes in [1 << 30, 300_000, 1_000] {
+                        var runner = QueryRunner(tables: tables)
+                        runner.options = ExecutorOptions(batchRows: 64, threads: threads, sheddingKeys: true)
+                        runner.options.looksAtRows = looks
+                        runner.limits.heldBytes = heldBytes
+                        let got = try runner.rows(query)
+                        let isSame =
+                            heldBytes == 1 << 30 ? got.map { ByteKey($0) } == expected.map { ByteKey($0) } : sorted(got) == sorted(expected)
+                        #expect(isSame, "\(threads) threads, \(rows) rows, \(looks) looked at, \(heldBytes) bytes")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("divided groups keep to the limits")
+    func dividedLimits() throws {
+        var runner = QueryRunner(tables: FastPathTests.tables(rows: 900))
+        runner.options = ExecutorOptions(batchRows: 64, threads: 2, sheddingKeys: true)
+        runner.options.looksAtRows = 1
+        runner.limits.heldRows = 100
+        #expect(throws: EvaluationError.self) { try runner.rows("T | summarize count() by t, k") }
+        runner.limits.heldRows = 20_000_000
+        runner.limits.memoryBytes = 1_000
+        #expect(throws: EvaluationError.self) { try runner.rows("T | summarize count() by t, k") }
+    }
 }

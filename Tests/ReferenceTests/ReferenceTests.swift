@@ -62,6 +62,8 @@ import Testing
         } catch { return .gap("\(error)") }
 
         let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var divided = ExecutorOptions(batchRows: dice.pick([5, 100]), threads: dice.pick([2, 3]), sheddingKeys: true)
+        divided.looksAtRows = dice.pick([1, 20])
         let ways: [(String, ExecutorOptions, Int)] = [
             ("as it is", ExecutorOptions(), 1 << 30),
             ("in small batches on two threads", ExecutorOptions(batchRows: dice.pick([1, 7, 64, 100]), threads: 2), 1 << 30),
@@ -69,6 +71,7 @@ import Testing
             ("without keys", ExecutorOptions(keys: false, stableTake: false), 1 << 30),
             ("with lineage", ExecutorOptions(lineage: true), 1 << 30),
             ("shedding keys", ExecutorOptions(threads: 2, sheddingKeys: true), 1 << 30),
+            ("groups divided", divided, dice.pick([1 << 30, 1 << 12])),
         ]
         for (name, options, heldBytes) in ways {
             let limits = EvaluationLimits(heldBytes: heldBytes, temporaryFolder: folder)

@@ -25,6 +25,16 @@ void vk_words_find(const uint64_t *in, size_t n, const vk_word_slot *slots, size
 /// Fills empty slots with the keys, whose ids are their positions.
 void vk_words_fill(const uint64_t *keys, size_t count, vk_word_slot *slots, size_t mask);
 
+// MARK: division by hash
+
+/// Hashes of keys of several columns, a column a call: `first` begins, later calls mix theirs in. Rows that are not valid are alike.
+void vk_words_hash(const uint64_t *in, const uint64_t *valid, size_t n, bool first, uint64_t *hashes);
+/// Divides rows by the highest `bits` bits (1 to 16) of their hashes: the rows of part p, ascending, are rows[starts[p] ..< starts[p + 1]].
+/// `starts` has room for 2^bits + 1.
+void vk_rows_divide(const uint64_t *hashes, size_t n, unsigned bits, int32_t *rows, uint32_t *starts);
+/// The positions of words in ascending order of the words; equal ones keep theirs. `words` ends up sorted. All arrays have `n` entries.
+void vk_words_order(uint64_t *words, uint64_t *spare, uint32_t *order, uint32_t *spare_order, size_t n);
+
 // MARK: byte strings to dense ids
 
 /// A place: the high half of the hash, and id + 1.

@@ -51,6 +51,8 @@ protocol Accumulator: AnyObject {
     var bytes: Int { get }
     /// Values held besides the fixed size of a group: elements of sets and lists.
     var entries: Int { get }
+    /// A group takes as much memory whatever its rows, and adding rows reaches no limit of its own.
+    var isFixedSize: Bool { get }
     /// A merged group is as large as its parts together: it holds a value for every row.
     var holdsEveryRow: Bool { get }
 }
@@ -61,6 +63,7 @@ extension Accumulator {
     var bytes: Int { 0 }
     var entries: Int { 0 }
     var holdsEveryRow: Bool { false }
+    var isFixedSize: Bool { false }
 
     /// Adds another state of the same function, whose group `g` is `groups[g]` here.
     func merge(_ other: any Accumulator, into groups: ContiguousArray<UInt32>) throws {
@@ -178,6 +181,7 @@ final class FilteredAccumulator: Accumulator {
     var bytes: Int { base.bytes }
     var entries: Int { base.entries }
     var holdsEveryRow: Bool { base.holdsEveryRow }
+    var isFixedSize: Bool { base.isFixedSize }
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] { try base.finish(groups) }
 }
 

@@ -9,20 +9,21 @@ final class CountAccumulator: Accumulator {
 
     var readsOrder: Bool { false }
     var bytes: Int { counts.count * 8 }
+    var isFixedSize: Bool { true }
     func resize(_ groups: Int) { counts.grow(to: groups, 0) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws { input.count(nil, into: &counts) }
 
     func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? CountAccumulator else { throw EvaluationError.unlikeStates }
-        for (f, t) in zip(from, to) {
-            let n = other.counts[Int(f)]
-            counts[Int(t)] &+= n
-        }
+        let theirs = other.counts
+        for (f, t) in zip(from, to) { counts[Int(t)] &+= theirs[Int(f)] }
     }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
-        [Column(.long, .longs(ContiguousArray(groups.lazy.map { self.counts[Int($0)] })))]
+        // A local array: each look at a property of a class asks whether somebody changes it meanwhile.
+        let counts = counts
+        return [Column(.long, .longs(ContiguousArray(groups.lazy.map { counts[Int($0)] })))]
     }
 }
 
@@ -314,16 +315,21 @@ final class ExactDistinctAccumulator: Accumulator {
         let column = first.materialized(rows: input.rows)
         let ids = try values.intern(column)
         if column.validity == nil {
-            let before = seen.count
-            _ = seen.intern(WordKeys.pairs(input.groups, ids))
-            for pair in seen.keys[before...] {
-                counts[Int(pair >> 32)] &+= 1
-                chains.append(UInt32(truncatingIfNeeded: pair >> 32))
-            }
+            note(input.groups, ids)
         } else {
             for i in 0..<input.rows where !column.isNull(i) { note(group: input.groups[i], value: ids[i]) }
         }
         try limits.check(held: seen.count, by: "count_distinct")
+    }
+
+    /// Values by rows, none of them null.
+    private func note(_ groups: ContiguousArray<UInt32>, _ values: ContiguousArray<UInt32>) {
+        let before = seen.count
+        _ = seen.intern(WordKeys.pairs(groups, values))
+        for pair in seen.keys[before...] {
+            counts[Int(pair >> 32)] &+= 1
+            chains.append(UInt32(truncatingIfNeeded: pair >> 32))
+        }
     }
 
     private func note(group: UInt32, value: UInt32) {
@@ -336,10 +342,35 @@ final class ExactDistinctAccumulator: Accumulator {
 
     func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
         guard let other = other as? ExactDistinctAccumulator else { throw EvaluationError.unlikeStates }
-        let items = other.chains.items(from, to, count: other.seen.count) { UInt32(truncatingIfNeeded: other.seen.key($0) >> 32) }
-        let ids = ContiguousArray(items.lazy.map { UInt32(truncatingIfNeeded: other.seen.key($0.item)) })
-        let mine = other === self ? ids : try values.intern(other.values.column(ids))
-        for (n, item) in items.enumerated() { note(group: item.group, value: mine[n]) }
+        let (groups, ids) = other.pairs(of: from, to)
+        if ids.isEmpty { return }
+        note(groups, other === self ? ids : try own(ids, of: other))
+    }
+
+    /// The ids that values of another state have here.
+    private func own(_ ids: ContiguousArray<UInt32>, of other: ExactDistinctAccumulator) throws -> ContiguousArray<UInt32> {
+        let all = other.values.count
+        if ids.count < all / 4 { return try values.intern(other.values.column(ids)) }
+        // Each value is looked up once, however many groups have it.
+        var map = ContiguousArray<UInt32>(repeating: .max, count: all)
+        var fresh = ContiguousArray<UInt32>()
+        for id in ids where map[Int(id)] == .max {
+            map[Int(id)] = 0
+            fresh.append(id)
+        }
+        for (id, known) in zip(fresh, try values.intern(other.values.column(fresh))) { map[Int(id)] = known }
+        return ContiguousArray(ids.lazy.map { map[Int($0)] })
+    }
+
+    /// The values of the groups `from`: the entry of `to` that belongs to each, and its id.
+    private func pairs(
+        of from: ContiguousArray<UInt32>, _ to: ContiguousArray<UInt32>
+    ) -> (groups: ContiguousArray<UInt32>, ids: ContiguousArray<UInt32>) {
+        let seen = seen
+        let items = chains.items(from, to, count: seen.count) { UInt32(truncatingIfNeeded: seen.key($0) >> 32) }
+        return (
+            ContiguousArray(items.lazy.map(\.group)), ContiguousArray(items.lazy.map { UInt32(truncatingIfNeeded: seen.key($0.item)) })
+        )
     }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
@@ -357,6 +388,7 @@ final class BinaryAllAccumulator: Accumulator {
 
     var readsOrder: Bool { false }
     var bytes: Int { states.count * 16 }
+    var isFixedSize: Bool { true }
 
     func resize(_ groups: Int) { states.grow(to: groups, nil) }
 

@@ -20,6 +20,7 @@ final class ExtremeAccumulator: Accumulator {
 
     var readsOrder: Bool { false }
     var bytes: Int { known.count * (usesWords ? 9 : 64) }
+    var isFixedSize: Bool { usesWords }
 
     func resize(_ groups: Int) {
         known.grow(to: groups, false)

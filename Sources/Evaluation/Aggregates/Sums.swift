@@ -23,6 +23,8 @@ final class SumAccumulator: Accumulator {
 
     var readsOrder: Bool { false }
     var bytes: Int { groupCount * 24 }
+    // Sums of decimals keep a term for every exponent.
+    var isFixedSize: Bool { type != .decimal }
 
     func resize(_ groups: Int) {
         groupCount = max(groupCount, groups)
@@ -135,10 +137,12 @@ final class SumAccumulator: Accumulator {
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
         if !average, type.isIntegerBacked, output.isIntegerBacked, output != .int {
-            return [Column(output, .longs(ContiguousArray(groups.lazy.map { Int64(truncatingIfNeeded: self.integers[Int($0)]) })))]
+            let integers = integers
+            return [Column(output, .longs(ContiguousArray(groups.lazy.map { Int64(truncatingIfNeeded: integers[Int($0)]) })))]
         }
         if !average, output == .real, overflows.isEmpty, !pairs.isEmpty {
-            return [Column(.real, .reals(ContiguousArray(groups.lazy.map { self.pairs[2 * Int($0)] + self.pairs[2 * Int($0) + 1] })))]
+            let pairs = pairs
+            return [Column(.real, .reals(ContiguousArray(groups.lazy.map { pairs[2 * Int($0)] + pairs[2 * Int($0) + 1] })))]
         }
         var b = ColumnBuilder(output)
         for g in groups {

@@ -9,21 +9,32 @@ extension Execution {
     ) throws -> Bool {
         let needed = (keys + aggregates.flatMap(\.arguments)).reduce(into: Set<ColumnID>()) { $0.formUnion(PlanRewriter.columns(of: $1)) }
         let work = AggregationPlan(plan: plan, input: input, keys: keys, aggregates: aggregates)
-        if let parts = try partitions(of: input, environment) {
-            let merged = try inParallel(parts) { part -> Aggregation? in
-                let own = try Aggregation(self, work, mayPutAside: false)
-                try run(input, part, needed: needed) { try own.add($0) && !own.isFull }
-                return own.isFull ? nil : own
-            }
-            // Groups that do not fit are made once more, on one thread that puts rows aside.
-            if let first = merged.first ?? nil, merged.allSatisfy({ $0 != nil }) {
-                for other in merged.dropFirst() { if let other { try first.merge(other) } }
-                return try first.finish(emit)
-            }
+        if let parts = try partitions(of: input, environment), let goesOn = try summarize(work, parts, needed: needed, emit) {
+            return goesOn
         }
         let aggregation = try Aggregation(self, work, mayPutAside: true)
         try run(input, environment, needed: needed) { try aggregation.add($0) }
         return try aggregation.finish(emit)
+    }
+
+    /// The same over parts of the rows on threads of their own; nil, before anything was handed over, when the groups do not fit: they are
+    /// made once more, on one thread that puts rows aside.
+    private func summarize(
+        _ work: AggregationPlan, _ parts: [Environment], needed: Set<ColumnID>, _ emit: (Batch) throws -> Bool
+    ) throws -> Bool? {
+        let divisions = try GroupDivisions(self, work)
+        let made = try inParallel(parts) { environment -> AggregationPart in
+            let part = try AggregationPart(self, work, divisions, environment.part ?? ScanPart(index: 0, count: 1))
+            try run(work.input, environment, needed: needed) { try part.add($0) }
+            if !part.isFull { _ = try part.flush() }
+            return part
+        }
+        for part in made { try part.finish() }
+        if made.contains(where: \.isFull) { return nil }
+        if let divisions, divisions.isDivided { return try divisions.finish(rows: made.map(\.rows), parts, emit) }
+        guard let first = made.first?.whole else { return nil }
+        for other in made.dropFirst() { if let whole = other.whole { try first.merge(whole) } }
+        return try first.finish(emit)
     }
 }
 
@@ -56,6 +67,8 @@ final class Aggregation {
     private var table: GroupTable
     private var groups: GroupRows
     private var start = 0
+    /// The groups of a batch's rows where all are of one.
+    private var zeros = ContiguousArray<UInt32>()
 
     /// `level`: how often the rows were divided before.
     init(_ execution: Execution, _ work: AggregationPlan, mayPutAside: Bool, level: Int = 0) throws {
@@ -79,6 +92,8 @@ final class Aggregation {
         if isSingle { resize(1) }
     }
 
+    var groupCount: Int { groups.count }
+
     private func resize(_ n: Int) {
         groups.resize(n)
         for s in states { s.resize(n) }
@@ -91,7 +106,8 @@ final class Aggregation {
         let order = readsOrder || !positional ? execution.orders(batch, positional: positional, start: start) : []
         start += n
         if isSingle {
-            try add(batch, ContiguousArray(repeating: 0, count: n), order)
+            if zeros.count != n { zeros = ContiguousArray(repeating: 0, count: n) }
+            try add(batch, zeros, order)
             return true
         }
         let keys = try keyExprs.map { try $0.evaluate(batch, execution.context).materialized(rows: n) }

@@ -67,9 +67,19 @@ struct IntTable: Sendable {
         slots.withUnsafeBufferPointer { vk_words_find(keys, n, $0.baseAddress, $0.count - 1, out) }
     }
 
+    /// Makes room for so many keys.
+    mutating func reserve(_ n: Int) {
+        var size = slots.count
+        while size / 2 < n { size *= 2 }
+        if size > slots.count { grow(to: size) }
+    }
+
     private mutating func grow() {
         // Small tables grow faster: they are filled again most often.
-        let size = slots.count * (slots.count < 1 << 16 ? 4 : 2)
+        grow(to: slots.count * (slots.count < 1 << 16 ? 4 : 2))
+    }
+
+    private mutating func grow(to size: Int) {
         slots = []
         slots = LargeMemory.array([], count: size, filling: vk_word_slot(), capacity: size)
         room = LargeMemory.array(room, count: size / 2, filling: 0, capacity: size / 2)

@@ -58,6 +58,9 @@ struct Interner: Sendable {
     /// Memory in use, roughly.
     var memory: Int { words.bytes + bytes.bytes }
 
+    /// Makes room for so many values, if they are words.
+    mutating func reserve(_ n: Int) { if CellCode.isWord(type) { words.reserve(n) } }
+
     private mutating func internNull() -> UInt32 {
         if nullID < 0 { nullID = count }
         return UInt32(truncatingIfNeeded: nullID)
@@ -223,6 +226,11 @@ struct GroupTable: Sendable {
 
     /// Memory in use, roughly.
     var bytes: Int { interners.reduce(0) { $0 + $1.memory } + pairs.reduce(0) { $0 + $1.bytes } }
+
+    /// Makes room for so many groups.
+    mutating func reserve(_ n: Int) {
+        if pairs.isEmpty { interners[0].reserve(n) } else { pairs[pairs.count - 1].reserve(n) }
+    }
 
     /// The group of each row; new combinations become new groups. There must be at least one key.
     mutating func intern(_ columns: [Column]) throws -> ContiguousArray<UInt32> {

@@ -22,4 +22,14 @@ enum LargeMemory {
             used = count
         }
     }
+    /// An array of `count` elements, all of which `fill` writes.
+    static func array<T: BitwiseCopyable>(count: Int, _ fill: (UnsafeMutablePointer<T>) -> Void) -> ContiguousArray<T> {
+        ContiguousArray(unsafeUninitializedCapacity: count) { out, used in
+            guard let base = out.baseAddress, count > 0 else { return }
+            let bytes = count * MemoryLayout<T>.stride
+            if bytes >= least { vk_advise_large(base, bytes) }
+            fill(base)
+            used = count
+        }
+    }
 }
