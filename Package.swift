@@ -47,9 +47,8 @@ let package = Package(
             name: "CKernels",
             linkerSettings: literalScanner + [
                 .linkedLibrary("isal"), .linkedLibrary("z"), .linkedLibrary("zstd"), .linkedLibrary("simdjson"),
-                .linkedLibrary("re2"), .linkedLibrary("s2"), .linkedLibrary("xxhash"), .linkedLibrary("crypto"), .linkedLibrary("curl"),
-                .linkedLibrary("maxminddb"),
-                .linkedLibrary("stdc++"),
+                .linkedLibrary("re2"), .linkedLibrary("s2"), .linkedLibrary("xxhash"), .linkedLibrary("crypto"),
+                .linkedLibrary("maxminddb"), .linkedLibrary("stdc++"),
             ]),
         room("Columnar", ["CKernels"]),
         room("KQL", ["Columnar"]),

@@ -78,7 +78,7 @@ if ! fresh "$fuzzer" Tests/FuzzDriver "${built[@]}" "$scratch/CKernels.a"; then
     [ "$(uname -m)" = x86_64 ] && literals=-lhs
     "$swiftc" "${swift_flags[@]}" "${project_flags[@]}" -module-name FuzzDriver Tests/FuzzDriver/Driver.swift "${built[@]}" \
         "$scratch/CKernels.a" "$scratch/CSimdjson.a" "$scratch/CYaml.a" $literals -lisal -lz -lzstd -lsimdjson -lre2 -ls2 -lxxhash -lcrypto \
-        -lcurl -lmaxminddb -labsl_raw_logging_internal -lstdc++ -o "$fuzzer"
+        -lmaxminddb -labsl_raw_logging_internal -lstdc++ -o "$fuzzer"
 fi
 [ "$1" = build ] && exit 0
 

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -88,47 +89,73 @@ static size_t take(char *data, size_t size, size_t count, void *context) {
     return n;
 }
 
+// Loaded for the first transfer: libcurl brings two dozen libraries, which no other start should wait for.
+static struct {
+    CURLcode (*global_init)(long);
+    CURL *(*init)(void);
+    CURLcode (*setopt)(CURL *, CURLoption, ...);
+    CURLcode (*perform)(CURL *);
+    CURLcode (*getinfo)(CURL *, CURLINFO, ...);
+    const char *(*strerror)(CURLcode);
+    void (*cleanup)(CURL *);
+} curl;
+static int is_loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static void start(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+static void start(void) {
+    // Left open: the library keeps state of its own.
+    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+    if (!library) return;
+    curl.global_init = (CURLcode(*)(long))dlsym(library, "curl_global_init");
+    curl.init = (CURL * (*)(void)) dlsym(library, "curl_easy_init");
+    curl.setopt = (CURLcode(*)(CURL *, CURLoption, ...))dlsym(library, "curl_easy_setopt");
+    curl.perform = (CURLcode(*)(CURL *))dlsym(library, "curl_easy_perform");
+    curl.getinfo = (CURLcode(*)(CURL *, CURLINFO, ...))dlsym(library, "curl_easy_getinfo");
+    curl.strerror = (const char *(*)(CURLcode))dlsym(library, "curl_easy_strerror");
+    curl.cleanup = (void (*)(CURL *))dlsym(library, "curl_easy_cleanup");
+    if (!curl.global_init || !curl.init || !curl.setopt || !curl.perform || !curl.getinfo || !curl.strerror || !curl.cleanup) return;
+    is_loaded = curl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
 
 void vk_fetch(const char *url, const vk_fetch_options *options, vk_fetch_result *result) {
     memset(result, 0, sizeof *result);
     result->outcome = VK_FETCH_FAILED;
     pthread_once(&once, start);
-    CURL *c = curl_easy_init();
+    CURL *c = is_loaded ? curl.init() : NULL;
     if (!c) {
-        strncpy(result->error, "libcurl cannot be started", sizeof result->error - 1);
+        const char *why = is_loaded ? "libcurl cannot be started" : "libcurl cannot be loaded; its package is libcurl4";
+        strncpy(result->error, why, sizeof result->error - 1);
         return;
     }
     transfer t = {result, options, 0};
     char message[CURL_ERROR_SIZE] = "";
-    curl_easy_setopt(c, CURLOPT_URL, url);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, message);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, options->timeout_ms);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, options->connect_timeout_ms);
-    curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, &t);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, &t);
-    curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip");
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "vedette");
+    curl.setopt(c, CURLOPT_URL, url);
+    curl.setopt(c, CURLOPT_ERRORBUFFER, message);
+    curl.setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl.setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl.setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl.setopt(c, CURLOPT_TIMEOUT_MS, options->timeout_ms);
+    curl.setopt(c, CURLOPT_CONNECTTIMEOUT_MS, options->connect_timeout_ms);
+    curl.setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl.setopt(c, CURLOPT_OPENSOCKETDATA, &t);
+    curl.setopt(c, CURLOPT_WRITEFUNCTION, take);
+    curl.setopt(c, CURLOPT_WRITEDATA, &t);
+    curl.setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip");
+    curl.setopt(c, CURLOPT_USERAGENT, "vedette");
     // A proxy of the environment would connect in our stead, past the look at the address.
-    curl_easy_setopt(c, CURLOPT_PROXY, "");
-    curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    CURLcode code = curl_easy_perform(c);
-    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &result->status);
+    curl.setopt(c, CURLOPT_PROXY, "");
+    curl.setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    CURLcode code = curl.perform(c);
+    curl.getinfo(c, CURLINFO_RESPONSE_CODE, &result->status);
     char *location = NULL;
-    if (curl_easy_getinfo(c, CURLINFO_REDIRECT_URL, &location) == CURLE_OK && location)
+    if (curl.getinfo(c, CURLINFO_REDIRECT_URL, &location) == CURLE_OK && location)
         strncpy(result->location, location, sizeof result->location - 1);
     if (code == CURLE_OK) {
         result->outcome = VK_FETCH_OK;
     } else if (result->outcome != VK_FETCH_TOO_LARGE && result->outcome != VK_FETCH_PRIVATE) {
-        strncpy(result->error, message[0] ? message : curl_easy_strerror(code), sizeof result->error - 1);
+        strncpy(result->error, message[0] ? message : curl.strerror(code), sizeof result->error - 1);
     }
-    curl_easy_cleanup(c);
+    curl.cleanup(c);
 }
 
 void vk_fetch_free(vk_fetch_result *result) {

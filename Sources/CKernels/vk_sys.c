@@ -7,6 +7,7 @@
 #include <malloc.h>
 #endif
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #if defined(__linux__)
+#include <malloc.h>
 #include <sys/inotify.h>
 #endif
 
@@ -44,6 +46,22 @@ bool vk_program_path(char *out, size_t cap) {
     if (len + 1 > cap) return false;
     memcpy(out, info.dli_fname, len + 1);
     return true;
+}
+
+void vk_heap_settle(void) {
+#if defined(__GLIBC__)
+    // Settings of the environment (MALLOC_...) were read before and are the user's.
+    if (getenv("MALLOC_MMAP_THRESHOLD_") || getenv("GLIBC_TUNABLES")) return;
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    // Setting the border fixes this one too, at a value that a batch's worth of columns would cross again and again.
+    mallopt(M_TRIM_THRESHOLD, 4 << 20);
+#endif
+}
+
+void vk_heap_trim(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
 }
 
 int32_t vk_sd_notify(const char *socket_path, const char *message) {

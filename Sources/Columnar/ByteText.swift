@@ -21,6 +21,16 @@ public enum ByteText {
     /// Whether the bytes of `a` come before those of `b`; a prefix comes first.
     public static func precedes(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }
 
+    /// Whether the bytes of `word` stand somewhere in `text`.
+    public static func contains(_ word: String, in text: String) -> Bool {
+        let (word, text) = (Array(word.utf8), Array(text.utf8))
+        guard let first = word.first else { return true }
+        guard word.count <= text.count else { return false }
+        return (0...(text.count - word.count)).contains { start in
+            text[start] == first && text[start...].starts(with: word)
+        }
+    }
+
     /// Feeds the bytes and an end mark, which no UTF-8 text contains, to a hasher.
     public static func hash(_ s: String, into hasher: inout Hasher) {
         let done: Void? = s.utf8.withContiguousStorageIfAvailable { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }

@@ -104,7 +104,9 @@ public final class RuleProgram: Sendable {
         for s in sources { w.text(s) }
         readsReferenceData =
             !versions.isEmpty
-            || (sources + [rule.query]).contains { text in RuleProgram.foreign.contains { text.lowercased().contains($0) } }
+            || (sources + [rule.query]).contains { text in
+                RuleProgram.foreign.contains { ByteText.contains($0, in: text.lowercased()) }
+            }
         fingerprint = RuleProgram.hash(w.bytes)
         // Other rows in a watchlist change what a rule finds from now on, not what it has retained.
         presentation = RuleProgram.presentation(rule) + versions.joined(separator: "\n")

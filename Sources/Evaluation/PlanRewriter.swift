@@ -49,7 +49,8 @@ public enum PlanRewriter {
         // What shared plans must give is known once all their references were seen; references sit in shared plans too.
         for _ in 0..<32 {
             let before = pruner.sharedNeeds
-            _ = pruner.prune(plan, Set(plan.columns.map(\.id)))
+            let out = pruner.prune(plan, Set(plan.columns.map(\.id)))
+            if pruner.sharedNeeds.isEmpty { return out }
             pruner.rewritten = [:]
             if pruner.sharedNeeds == before { break }
         }

@@ -3,8 +3,8 @@ import CKernels
 /// Turns the raw bytes of a file or pipe into plain bytes: gzip (members one after another, still growing, truncated), zstd, or plain.
 ///
 /// Invariants: `buffer` is nil or one allocation of `capacity` bytes, of which `begin..<end` were read but not consumed (both are 0
-/// without a buffer); `rawOffset` counts raw bytes consumed. A resumed decoder reads unconsumed raw bytes again. The buffer exists only
-/// while it holds something, so that thousands of idle streams cost little. Used by one thread at a time.
+/// without a buffer); `rawOffset` counts raw bytes consumed. A resumed decoder reads unconsumed raw bytes again. The buffer is given
+/// back when the stream has nothing more for now, so that thousands of idle streams cost little. Used by one thread at a time.
 final class StreamDecoder {
     enum Form: UInt8 { case unknown = 0, plain = 1, gzip = 2, zstd = 3 }
     enum Outcome {
@@ -58,6 +58,8 @@ final class StreamDecoder {
         buffer?.deallocate()
     }
 
+    var holdsBuffer: Bool { buffer != nil }
+
     /// Raw bytes taken from the input, whether consumed yet or not.
     var readOffset: UInt64 { rawOffset + UInt64(end - begin) }
 
@@ -89,6 +91,8 @@ final class StreamDecoder {
             }
             if case .failed(let reason)? = outcome { failure = reason }
             if let outcome {
+                // Who was given something comes again at once: only a stream with nothing more gives its buffer back.
+                if case .produced = outcome { return outcome }
                 if begin == end { releaseBuffer() }
                 return outcome
             }

@@ -186,7 +186,10 @@ struct Relation {
 final class RowScope {
     let serial: Int
     let relation: Relation
-    private let byName: [String: Int]
+    /// Where names stand, the first of equal ones; made when many were asked for: most scopes are asked for a few, and looking through the
+    /// columns for those costs less than hashing all of them.
+    private var byName: [String: Int]?
+    private var asked = 0
     /// `$left` and `$right` of a join condition.
     let sides: (left: RowScope, right: RowScope)?
     /// The variables of a graph pattern.
@@ -198,14 +201,20 @@ final class RowScope {
         self.relation = relation
         self.serial = serial
         self.sides = sides
-        var names: [String: Int] = [:]
-        for (i, c) in relation.columns.enumerated() where names[c.name] == nil { names[c.name] = i }
-        byName = names
     }
 
     var columns: [BoundColumn] { relation.columns }
-    func position(_ name: String) -> Int? { byName[name] }
-    func column(_ name: String) -> BoundColumn? { byName[name].map { columns[$0] } }
+    func column(_ name: String) -> BoundColumn? { position(name).map { columns[$0] } }
+
+    func position(_ name: String) -> Int? {
+        if let byName { return byName[name] }
+        let columns = columns
+        asked += 1
+        guard asked > 16, columns.count > 16 else { return columns.firstIndex { $0.name == name } }
+        let names = Dictionary(columns.enumerated().map { ($0.element.name, $0.offset) }) { first, _ in first }
+        byName = names
+        return names[name]
+    }
 }
 
 /// Where an expression stands: names, row, and whether aggregates are allowed.

@@ -33,13 +33,24 @@ public struct Lints {
 
     private let use: Use
     private var found: [Diagnostic] = []
-    /// Columns that come unchanged from a table, by identity.
-    private var origins: [ColumnID: (table: String, column: String, type: ScalarType)] = [:]
+    /// The tables that are read, with their columns: what comes unchanged from a table is found there by its identity.
+    private var tables: [(name: String, columns: [BoundColumn])] = []
+    /// Columns of references to shared plans that come from a table.
+    private var passedOn: [ColumnID: (table: String, column: String, type: ScalarType)] = [:]
     private var shared: Set<Int> = []
     /// Inside the condition of a `where`, which is what an index of terms could serve.
     private var isInFilter = false
 
     private init(use: Use) { self.use = use }
+
+    /// Where a column comes from; nil if no table has it.
+    private func origin(_ id: ColumnID) -> (table: String, column: String, type: ScalarType)? {
+        if let known = passedOn[id] { return known }
+        for table in tables.reversed() {
+            if let c = table.columns.first(where: { $0.id == id }) { return (table.name, c.name, c.type) }
+        }
+        return nil
+    }
 
     private mutating func warn(_ code: Code, _ message: String, _ range: SourceRange, mend: String) {
         found.append(Diagnostic(.warning, code.rawValue, message, at: range, mend: mend))
@@ -51,7 +62,7 @@ public struct Lints {
     private mutating func walk(_ plan: Plan, hasTimeFilter: Bool) {
         switch plan.kind {
         case .table(let name):
-            for c in plan.columns { origins[c.id] = (name, c.name, c.type) }
+            tables.append((name, plan.columns))
             if use == .hunt, !hasTimeFilter, plan.columns.contains(where: { $0.type == .datetime }) {
                 warn(
                     .noTimeFilter, "every row of `\(name)` is read: nothing restricts its time", plan.range,
@@ -94,7 +105,7 @@ public struct Lints {
             walk(parse.source)
         case .shared(let s):
             if shared.insert(s.id).inserted { walk(s.plan, hasTimeFilter: hasTimeFilter) }
-            for (here, there) in zip(plan.columns, s.plan.columns) { origins[here.id] = origins[there.id] }
+            for (here, there) in zip(plan.columns, s.plan.columns) { passedOn[here.id] = origin(there.id) }
         case .custom(let name, let inputs, let arguments, _):
             for (i, p) in inputs.enumerated() { walk(p, hasTimeFilter: hasTimeFilter || (name == "make-series" && i == 0)) }
             for e in arguments { walk(e) }
@@ -160,7 +171,7 @@ public struct Lints {
 
     private mutating func check(horizon e: BoundExpr) {
         guard case .rule(let period) = use, case .call(let op, let args) = e.kind else { return }
-        guard let first = args.first, case .column(let id) = first.kind, origins[id]?.column == "TimeGenerated" else { return }
+        guard let first = args.first, case .column(let id) = first.kind, origin(id)?.column == "TimeGenerated" else { return }
         guard [">", ">=", "between"].contains(op), args.count >= 2, let start = offset(args[1]), start < 0, start != .min else { return }
         guard -start > period else { return }
         warn(
@@ -228,7 +239,7 @@ public struct Lints {
     }
 
     private mutating func checkCase(_ op: String, _ left: BoundExpr, hasLetters: Bool, _ range: SourceRange) {
-        guard hasLetters, case .column(let id) = left.kind, let origin = origins[id], origin.type == .string else { return }
+        guard hasLetters, case .column(let id) = left.kind, let origin = origin(id), origin.type == .string else { return }
         guard let insensitive = Lints.insensitive[op], Lints.varying.contains(origin.column) else { return }
         warn(
             .caseSensitive, "`\(origin.column)` of `\(origin.table)` comes in different letter cases, and `\(op)` tells them apart", range,

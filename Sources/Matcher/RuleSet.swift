@@ -84,49 +84,60 @@ public final class RuleSet: Sendable {
     public init(_ legs: [(LegReference, Leg)], functions: any FunctionCatalog, store: (any LiteralStore)? = nil) throws {
         var byTable: [String: [(LegReference, Leg)]] = [:]
         for entry in legs { byTable[entry.1.table, default: []].append(entry) }
+        // Each table's literals are one database to compile, which takes longer than the rest: tables are done side by side.
+        let built = Concurrently.map(Array(byTable), stack: RuleSet.stackBytes, together: 1) { entry in
+            Result { try RuleSet.table(entry.key, entry.value, functions, store) }
+        }
         var tables: [String: Table] = [:]
-        var needs: [String: Set<String>] = [:]
-        var atomTotal = 0
-        for (name, entries) in byTable {
-            var types: [String: ScalarType] = [:]
-            for (_, leg) in entries { for c in leg.source { types[c.name] = c.type } }
-            let columns = types.sorted { $0.key < $1.key }.map { SchemaColumn($0.key, $0.value) }
-            var positions: [String: Int] = [:]
-            for (i, c) in columns.enumerated() { positions[c.name] = i }
-            needs[name] = Set(types.keys)
-
-            var atoms = AtomTable()
-            // For each leg, its clauses' atoms by number.
-            var found: [[NumberedClause]] = []
-            found.reserveCapacity(entries.count)
-            for (_, leg) in entries {
-                found.append(leg.clauses(functions).map { c in NumberedClause(atoms: c.atoms.map { atoms.add($0) }, cost: c.cost) })
-            }
-            let (indexes, indexOf, predicates) = try RuleSet.index(atoms.atoms, positions: positions, store)
-            var occurrences = [[Occurrence]](repeating: [], count: atoms.atoms.count)
-            var compiled: [LegEntry] = []
-            for (number, ((reference, leg), clauses)) in zip(entries, found).enumerated() {
-                var places: [[AtomPlace]] = []
-                for (c, clause) in clauses.enumerated() {
-                    let numbers = clause.atoms.count == 1 ? clause.atoms : Set(clause.atoms).sorted()
-                    for n in numbers { occurrences[n].append(Occurrence(leg: Int32(number), clause: Int32(c))) }
-                    places.append(numbers.map { AtomPlace(atom: Int32($0), index: Int32(indexOf[$0])) })
-                }
-                compiled.append(
-                    LegEntry(
-                        reference: reference, leg: leg,
-                        positions: leg.source.compactMap { positions[$0.name] },
-                        clauses: places, firstClause: atoms.rarest(clauses)))
-            }
-            atomTotal += atoms.atoms.count
-            tables[name] = Table(
-                name: name, columns: columns, legs: compiled, always: compiled.indices.filter { compiled[$0].clauses.isEmpty },
-                indexes: indexes, occurrences: occurrences, predicates: predicates)
+        for result in built {
+            let table = try result.get()
+            tables[table.name] = table
         }
         self.tables = tables
-        self.needs = needs
-        atomCount = atomTotal
+        needs = tables.mapValues { Set($0.columns.map(\.name)) }
+        atomCount = tables.values.reduce(0) { $0 + $1.occurrences.count }
         legCount = legs.count
+    }
+
+    /// As much as the compiling of a rule has.
+    private static let stackBytes = 64 << 20
+
+    private static func table(
+        _ name: String, _ entries: [(LegReference, Leg)], _ functions: any FunctionCatalog, _ store: (any LiteralStore)?
+    ) throws -> Table {
+        var types: [String: ScalarType] = [:]
+        for (_, leg) in entries { for c in leg.source { types[c.name] = c.type } }
+        let columns = types.sorted { $0.key < $1.key }.map { SchemaColumn($0.key, $0.value) }
+        var positions: [String: Int] = [:]
+        for (i, c) in columns.enumerated() { positions[c.name] = i }
+
+        var atoms = AtomTable()
+        // For each leg, its clauses' atoms by number.
+        var found: [[NumberedClause]] = []
+        found.reserveCapacity(entries.count)
+        for (_, leg) in entries {
+            found.append(leg.clauses(functions).map { c in NumberedClause(atoms: c.atoms.map { atoms.add($0) }, cost: c.cost) })
+        }
+        let (indexes, indexOf, predicates) = try RuleSet.index(atoms.atoms, positions: positions, store)
+        var occurrences = [[Occurrence]](repeating: [], count: atoms.atoms.count)
+        var compiled: [LegEntry] = []
+        compiled.reserveCapacity(entries.count)
+        for (number, ((reference, leg), clauses)) in zip(entries, found).enumerated() {
+            var places: [[AtomPlace]] = []
+            for (c, clause) in clauses.enumerated() {
+                let numbers = clause.atoms.count == 1 ? clause.atoms : Set(clause.atoms).sorted()
+                for n in numbers { occurrences[n].append(Occurrence(leg: Int32(number), clause: Int32(c))) }
+                places.append(numbers.map { AtomPlace(atom: Int32($0), index: Int32(indexOf[$0])) })
+            }
+            compiled.append(
+                LegEntry(
+                    reference: reference, leg: leg,
+                    positions: leg.source.compactMap { positions[$0.name] },
+                    clauses: places, firstClause: atoms.rarest(clauses)))
+        }
+        return Table(
+            name: name, columns: columns, legs: compiled, always: compiled.indices.filter { compiled[$0].clauses.isEmpty },
+            indexes: indexes, occurrences: occurrences, predicates: predicates)
     }
 
     private struct NumberedClause {

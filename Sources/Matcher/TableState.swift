@@ -156,7 +156,7 @@ final class TableState {
         default: return try scanned(column, i, context, &counters)
         }
         guard let codes = text.codes else { return try scanned(column, i, context, &counters) }
-        if memos[i].count >= ValueMemo.capacity || lists[i].atoms.count >= ValueMemo.capacity {
+        if lists[i].atoms.count >= ValueMemo.capacity {
             memos[i] = ValueMemo()
             lists[i] = AtomLists()
         }
@@ -165,13 +165,14 @@ final class TableState {
         var missed = ContiguousArray<Int32>()
         var hashes = ContiguousArray<UInt64>()
         var any = false
+        var found = 0
         for v in 0..<text.values.count {
             text.values.withBytes(v) { bytes in
                 let h = ValueMemo.hash(bytes)
                 if let known = memos[i].find(bytes, hash: h) {
                     numbers[v] = known
                     any = any || known != 0
-                    counters.memoHits += 1
+                    found += 1
                 } else {
                     missed.append(Int32(v))
                     hashes.append(h)
@@ -196,6 +197,8 @@ final class TableState {
                 }
             }
         }
+        counters.memoHits += Int64(found)
+        memos[i].settle(found: found)
         return View(codes: codes, numbers: numbers, any: any)
     }
 

@@ -4,11 +4,13 @@ import Glibc
 
 /// What is known of the values of one column: which atoms hold for each. Bounded; one a worker thread and column.
 ///
-/// Open addressing over XXH3 of the bytes; equal hashes are told apart by comparing the bytes. When `capacity` values are held the memo
-/// is emptied: streams repeat their values within minutes, so the rebuild is short.
+/// Open addressing over XXH3 of the bytes; equal hashes are told apart by comparing the bytes. A full memo grows if values came again while
+/// it filled; if they did not (identifiers of requests never do) it is emptied, so that what is of no use takes little memory.
 struct ValueMemo {
     /// Most values remembered.
     static let capacity = 1 << 16
+    /// Values that every memo may hold.
+    static let firstLimit = 1 << 14
     /// Longer values are not remembered.
     static let maximumLength = 4096
 
@@ -19,6 +21,22 @@ struct ValueMemo {
     private var wakes = ContiguousArray<Int32>()
 
     var count: Int { hashes.count }
+    /// Values that may be held now.
+    private(set) var limit = ValueMemo.firstLimit
+    /// Values found since the memo was empty or grew.
+    private var hits = 0
+
+    /// Notes how often values were found, and makes room for others where the memo is full.
+    mutating func settle(found: Int) {
+        hits += found
+        guard count >= limit else { return }
+        let isUseful = hits >= count / 4
+        let next = isUseful ? ValueMemo.capacity : ValueMemo.firstLimit
+        // A full one starts over: streams repeat their values within minutes, so the rebuild is short.
+        if !isUseful || limit == ValueMemo.capacity { self = ValueMemo() }
+        limit = next
+        hits = 0
+    }
 
     static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 { vk_xxh3_64(bytes.baseAddress, bytes.count, 0) }
 
@@ -45,7 +63,6 @@ struct ValueMemo {
     }
 
     mutating func insert(_ bytes: UnsafeRawBufferPointer, hash: UInt64, wake: Int32) {
-        if count >= ValueMemo.capacity { self = ValueMemo() }
         let index = Int32(count)
         hashes.append(hash)
         values.append(bytes)

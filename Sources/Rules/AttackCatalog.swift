@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A tactic as Sentinel rules name it, and the newer names of ATT&CK.
 public enum Tactic: String, Sendable, Hashable, CaseIterable {
     case reconnaissance = "Reconnaissance"
@@ -110,7 +112,16 @@ public struct Technique: Sendable, Hashable {
 /// Techniques of MITRE ATT&CK Enterprise 19 and 18.1, and what became of revoked ones.
 public enum AttackCatalog {
     /// By identifier; revoked and deprecated ones included.
-    public static func technique(_ id: String) -> Technique? { all[id.uppercased()] }
+    public static func technique(_ id: String) -> Technique? {
+        let id = id.uppercased()
+        if let read = read.withLock({ $0[id] }) { return read }
+        guard let technique = AttackLines.line(of: id).map(parsed) else { return nil }
+        read.withLock { $0[id] = technique }
+        return technique
+    }
+
+    /// The techniques that were asked for, by identifier: rules name few of hundreds, and those again and again.
+    private static let read = Mutex<[String: Technique]>([:])
 
     /// What an identifier means today.
     public enum Resolution: Sendable, Hashable {
@@ -135,7 +146,7 @@ public enum AttackCatalog {
     }
 
     /// Every identifier, sorted: for suggestions.
-    public static let identifiers: [String] = all.keys.sorted()
+    public static let identifiers: [String] = AttackTable.techniques.split(separator: "\n").map { String($0.prefix { $0 != "|" }) }
 
     /// `T` and four digits, with or without a dot and three digits, any case.
     public static func isWellFormed(_ id: String) -> Bool {
@@ -145,20 +156,43 @@ public enum AttackCatalog {
         return digits(1..<5) && (b.count == 5 || (b[5] == 0x2E && digits(6..<9)))
     }
 
-    private static let all: [String: Technique] = {
-        var table: [String: Technique] = [:]
-        for line in AttackTable.techniques.split(separator: "\n") {
-            let fields = line.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
-            func field(_ i: Int) -> String { i < fields.count ? fields[i] : "" }
-            let tactics = list(field(2))
-            let technique = Technique(
-                id: field(0), name: field(1), formerName: field(5).isEmpty ? nil : field(5), tactics: tactics,
-                formerTactics: field(6).isEmpty ? tactics : list(field(6)), isDeprecated: field(3) == "d",
-                successor: field(4).isEmpty ? nil : field(4))
-            table[technique.id] = technique
-        }
-        return table
-    }()
+    private static func parsed(_ line: Substring) -> Technique {
+        let fields = line.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
+        func field(_ i: Int) -> String { i < fields.count ? fields[i] : "" }
+        let tactics = list(field(2))
+        return Technique(
+            id: field(0), name: field(1), formerName: field(5).isEmpty ? nil : field(5), tactics: tactics,
+            formerTactics: field(6).isEmpty ? tactics : list(field(6)), isDeprecated: field(3) == "d",
+            successor: field(4).isEmpty ? nil : field(4))
+    }
 
     private static func list(_ text: String) -> [Tactic] { text.split(separator: ";").compactMap { Tactic(name: $0) } }
+}
+
+/// The lines of the generated table, which are in the order of their identifiers: a rule names a few of hundreds, so none is read before it
+/// is asked for.
+enum AttackLines {
+    private static let newline: UInt8 = 0x0A
+    private static let bar: UInt8 = 0x7C
+
+    /// The line of a technique.
+    static func line(of id: String) -> Substring? {
+        let text = AttackTable.techniques.utf8
+        let id = id.utf8
+        // Lines that begin before `low` come before the one that is looked for, those at `high` and later behind it.
+        var (low, high) = (text.startIndex, text.endIndex)
+        while low < high {
+            var start = text.index(low, offsetBy: text.distance(from: low, to: high) / 2)
+            while start > low, text[text.index(before: start)] != newline { start = text.index(before: start) }
+            let end = text[start...].firstIndex(of: newline) ?? text.endIndex
+            let found = text[start..<(text[start..<end].firstIndex(of: bar) ?? end)]
+            if found.elementsEqual(id) { return Substring(text[start..<end]) }
+            if found.lexicographicallyPrecedes(id) {
+                low = end < text.endIndex ? text.index(after: end) : end
+            } else {
+                high = start
+            }
+        }
+        return nil
+    }
 }

@@ -34,14 +34,32 @@ public struct RuleFinding: Sendable, Hashable {
     }
 }
 
+/// The lines of a text by number, from 0, as bytes: Swift takes CR LF for one character, which is no line feed.
+struct TextLines {
+    private let bytes: [UInt8]
+    /// Where lines begin, and one behind the end of the text.
+    private let starts: [Int]
+
+    init(_ text: String) {
+        bytes = Array(text.utf8)
+        var starts = [0]
+        for (i, byte) in bytes.enumerated() where byte == 0x0A { starts.append(i + 1) }
+        starts.append(bytes.count + 1)
+        self.starts = starts
+    }
+
+    var count: Int { starts.count - 1 }
+    subscript(line: Int) -> ArraySlice<UInt8> { bytes[starts[line]..<(starts[line + 1] - 1)] }
+}
+
 /// Decodes one YAML document into a rule, collecting everything that is wrong with it.
 struct RuleDecoder {
     private(set) var findings: [RuleFinding] = []
     /// The rule as far as it could be read; nil if it has no query.
     private(set) var draft: AnalyticsRule?
-    private let lines: [Substring]
+    private let lines: TextLines
 
-    init(lines: [Substring]) { self.lines = lines }
+    init(lines: TextLines) { self.lines = lines }
 
     mutating func note(_ severity: Diagnostic.Severity, _ code: String, _ message: String, _ node: Node?, mend: String? = nil) {
         findings.append(
@@ -196,8 +214,8 @@ struct RuleDecoder {
         var line = mark.line
         while line < lines.count {
             let text = lines[line]
-            let indent = text.prefix { $0 == " " }.count
-            if indent < text.count, !text.allSatisfy({ $0 == " " || $0 == "\r" }) {
+            let indent = text.prefix { $0 == 0x20 }.count
+            if !text.allSatisfy({ $0 == 0x20 || $0 == 0x0D }) {
                 rule.queryLine = line + 1
                 rule.queryColumn = indent + 1
                 return

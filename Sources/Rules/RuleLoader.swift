@@ -132,8 +132,6 @@ public enum RuleLoader {
 
     /// The rules of one file's text.
     public static func decode(_ text: String, file: String, explicit: Bool = true) -> [LoadedRule] {
-        // By bytes: Swift takes CR LF for one character, which is no line feed.
-        let lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map { Substring($0) }
         let nodes: [Node]
         do {
             nodes = try YAMLText.documents(text)
@@ -142,6 +140,7 @@ public enum RuleLoader {
                 .error, "VR0009", "not YAML: \(error.message)", line: error.line, column: error.column, mend: error.mend)
             return [LoadedRule(file: file, text: text, rule: nil, findings: [finding], name: file)]
         }
+        let lines = TextLines(text)
         var out: [LoadedRule] = []
         for node in nodes {
             guard let map = node.mapping else {

@@ -65,6 +65,8 @@ extension Daemon {
         notify.watchdog(now)
         guard now - lastHeartbeat >= KustoTime.ticksPerMinute else { return }
         lastHeartbeat = now
+        // A burst's memory is not kept for the quiet after it.
+        vk_heap_trim()
         heartbeat()
         try prune()
     }

@@ -10,7 +10,7 @@ struct BenchCommand: ParsableCommand {
         subcommands: [Inflate.self, Frame.self])
 
     struct Inflate: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Decompresses files and throws the bytes away.")
+        static let configuration = CommandConfiguration(commandName: "inflate", abstract: "Decompresses files and throws the bytes away.")
         @Argument var paths: [String]
 
         func run() throws {
@@ -51,7 +51,7 @@ struct BenchCommand: ParsableCommand {
     }
 
     struct Frame: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Decompresses and finds records.")
+        static let configuration = CommandConfiguration(commandName: "frame", abstract: "Decompresses and finds records.")
         @Argument var paths: [String]
 
         func run() throws {

@@ -10,7 +10,7 @@ import Tables
 
 struct Hunt: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "One KQL query over historical logs.",
+        commandName: "hunt", abstract: "One KQL query over historical logs.",
         discussion: """
             Tables are filled from the records' own form; unknown JSON becomes a custom table named after its file (x.json.gz: x_CL). \
             A query without a table needs no data. Without a query, on a terminal, a prompt takes one after the other.

@@ -13,7 +13,7 @@ import Tables
 
 struct Replay: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Evaluates rules over historical logs, in event time.",
+        commandName: "replay", abstract: "Evaluates rules over historical logs, in event time.",
         discussion: """
             Files, folders (walked), globs, or - for standard input; gzip, zstd or plain; JSON lines, arrays, {"records": [...]} envelopes. \
             The records' form is recognised. The alerts are those that the daemon would have given.

@@ -15,7 +15,7 @@ struct RulesCommand: ParsableCommand {
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Says everything that is wrong with rules: file, line, column, cause, mend.")
+            commandName: "check", abstract: "Says everything that is wrong with rules: file, line, column, cause, mend.")
         enum Format: String, ExpressibleByArgument, CaseIterable { case text, json, sarif }
         @Argument(help: "Rule files or folders.") var paths: [String]
         @Option(help: "text, json, or sarif (for code scanning in CI).") var format: Format = .text
@@ -66,7 +66,8 @@ struct RulesCommand: ParsableCommand {
     }
 
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Lists rules: loaded, blind (no input feeds their tables), refused.")
+        static let configuration = CommandConfiguration(
+            commandName: "list", abstract: "Lists rules: loaded, blind (no input feeds their tables), refused.")
         enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
         @Argument(help: "Rule files or folders.") var paths: [String]
         @Option(help: "table or json.") var format: Format = .table
@@ -116,7 +117,7 @@ struct RulesCommand: ParsableCommand {
 extension RulesCommand {
     struct Test: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Runs the tests that stand beside rules (NAME.test.yaml).",
+            commandName: "test", abstract: "Runs the tests that stand beside rules (NAME.test.yaml).",
             discussion:
                 "Each case replays its events against the rule alone and compares the alerts. A rule without a test file is reported.")
         @Argument(help: "Rule files or folders.") var paths: [String]

@@ -44,7 +44,7 @@ struct RuleTrial {
 extension RulesCommand {
     struct Cost: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Lists rules by what they cost: CPU, rows kept, state.",
+            commandName: "cost", abstract: "Lists rules by what they cost: CPU, rows kept, state.",
             discussion: """
                 Over logs that are given, or as the daemon counted since its start. What rules share (reading, atoms, memos) is nobody's.
 
@@ -121,7 +121,7 @@ extension RulesCommand {
 
     struct Explain: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Says how a rule is run: legs, witnesses, horizons, strategy; and what it costs.",
+            commandName: "explain", abstract: "Says how a rule is run: legs, witnesses, horizons, strategy; and what it costs.",
             discussion: """
                   vedette rules explain rule.yaml
                   vedette rules explain rule.yaml --data logs/      also what it cost over these logs

@@ -11,7 +11,7 @@ import Tables
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "The daemon: follows logs, detects, keeps its state.",
+        commandName: "run", abstract: "The daemon: follows logs, detects, keeps its state.",
         discussion: """
             Every setting is a key of the configuration file, a flag, and an environment variable (VEDETTE_STATE_DIR for --state-dir); \
             a flag wins over the environment, the environment over the file.

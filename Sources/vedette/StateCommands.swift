@@ -19,7 +19,7 @@ struct AlertsCommand: ParsableCommand {
         defaultSubcommand: List.self)
 
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Lists alerts, newest first.")
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists alerts, newest first.")
         enum Format: String, ExpressibleByArgument, CaseIterable { case table, jsonl }
         @OptionGroup var state: StateOption
         @Option(help: "Only this severity.") var severity: String?
@@ -57,7 +57,7 @@ struct AlertsCommand: ParsableCommand {
     }
 
     struct Show: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Shows one alert, evidence included, as JSON.")
+        static let configuration = CommandConfiguration(commandName: "show", abstract: "Shows one alert, evidence included, as JSON.")
         @OptionGroup var state: StateOption
         @Argument(help: "The alert's id, or the beginning of it.") var id: String
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CKernels
 import Glibc
 import KQL
 import Rules
@@ -16,6 +17,7 @@ enum ExitStatus {
     static let io = ExitCode(3)
 }
 
+// Each command says its name: finding it out from the type's costs as much as the parsing of all options.
 @main
 struct Vedette: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -41,6 +43,7 @@ struct Vedette: ParsableCommand {
 
     /// Usage errors exit with 2, as documented; ArgumentParser's own code would be 64.
     static func main() {
+        vk_heap_settle()
         signal(SIGPIPE, SIG_IGN)
         // A file that reaches its limit is a failing write, with a message.
         signal(SIGXFSZ, SIG_IGN)

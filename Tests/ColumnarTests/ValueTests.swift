@@ -20,6 +20,9 @@ import Testing
             expect(ByteText.equal(a, b) == (x == y))
             expect(ByteText.precedes(a, b) == x.lexicographicallyPrecedes(y))
             expect((ByteKey(a) < ByteKey(b)) == x.lexicographicallyPrecedes(y))
+            expect(ByteText.contains(b, in: a + b + a) && ByteText.contains("", in: a))
+            let isInside = (0...x.count).contains { x[$0...].starts(with: y) }
+            expect(ByteText.contains(b, in: a) == isInside)
             if x == y { expect(hash(ByteKey(a)) == hash(ByteKey(b))) }
         }
     }

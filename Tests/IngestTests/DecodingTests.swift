@@ -37,6 +37,30 @@ import Testing
         }
     }
 
+    /// Thousands of streams may be followed: one that has nothing more for now holds no buffer, and one that has keeps the one it holds.
+    @Test func aStarvedStreamHoldsNoBuffer() throws {
+        let raw = try gzip([(DecodingTests.plain, VK_FLUSH_SYNC)])
+        let decoder = StreamDecoder(limits: IngestLimits())
+        var (at, produced) = (0, 0)
+        var out = [UInt8](repeating: 0, count: 1000)
+        func step() throws -> StreamDecoder.Outcome {
+            try out.withUnsafeMutableBytes { room in
+                try decoder.decode(into: room, final: false) { buffer in
+                    let n = min(buffer.count, raw.count - at, 300)
+                    buffer.copyBytes(from: raw[at..<(at + n)])
+                    at += n
+                    return n
+                }
+            }
+        }
+        while case .produced(let n) = try step() {
+            produced += n
+            #expect(decoder.holdsBuffer)
+        }
+        #expect(produced == DecodingTests.plain.count)
+        #expect(!decoder.holdsBuffer)
+    }
+
     @Test func flushedPiecesAppearWithoutWaiting() throws {
         let writer = try #require(vk_gzip_writer_new(6))
         defer { vk_gzip_writer_free(writer) }

@@ -98,4 +98,25 @@ import Testing
         #expect(first[0]?.count == many.count { $0.actor.hasSuffix("7") })
         #expect(again == first)
     }
+
+    @Test(arguments: [(found: 0, held: 0, limit: ValueMemo.firstLimit), (ValueMemo.firstLimit, ValueMemo.firstLimit, ValueMemo.capacity)])
+    func aFullMemoGrowsOnlyIfValuesCameAgain(found: Int, held: Int, limit: Int) {
+        var memo = ValueMemo()
+        for n in 0..<ValueMemo.firstLimit {
+            Array("v\(n)".utf8).withUnsafeBytes { memo.insert($0, hash: ValueMemo.hash($0), wake: 1) }
+        }
+        memo.settle(found: found)
+        #expect(memo.count == held)
+        #expect(memo.limit == limit)
+    }
+
+    @Test func aMemoOfMostValuesStartsOver() {
+        var memo = ValueMemo()
+        for n in 0..<ValueMemo.capacity {
+            Array("v\(n)".utf8).withUnsafeBytes { memo.insert($0, hash: ValueMemo.hash($0), wake: 1) }
+            memo.settle(found: 1)
+        }
+        #expect(memo.count == 0)
+        #expect(memo.limit == ValueMemo.capacity)
+    }
 }

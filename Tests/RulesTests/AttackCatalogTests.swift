@@ -1,3 +1,4 @@
+import Columnar
 import Rules
 import Testing
 
@@ -40,6 +41,14 @@ import Testing
             }
             if t.isSubtechnique, t.successor == nil, !t.isDeprecated { #expect(AttackCatalog.technique(t.parent) != nil, "\(id)") }
         }
+    }
+
+    /// Lines are looked for by halving, which needs their order.
+    @Test func everyLineIsFound() {
+        let all = AttackCatalog.identifiers
+        #expect(zip(all, all.dropFirst()).allSatisfy { ByteText.precedes($0, $1) })
+        for id in all { #expect(AttackCatalog.technique(id)?.id == id) }
+        for id in ["", "T", "T0", "T1", "T1001.", "T1001.0001", "T9999", "U1", "|", "\n"] { #expect(AttackCatalog.technique(id) == nil) }
     }
 
     @Test func revokedOnesHaveSuccessors() {

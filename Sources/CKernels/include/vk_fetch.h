@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// One HTTP(S) GET through libcurl. Redirects are not followed: the caller looks at `location` first.
+// One HTTP(S) GET through libcurl, which is loaded for the first one. Redirects are not followed: the caller looks at `location` first.
 
 typedef struct {
     // Milliseconds for the whole transfer and for the connection alone.

@@ -53,6 +53,13 @@ uint64_t vk_process_cpu_ns(void);
 uint64_t vk_thread_cpu_ns(void);
 /// Monotonic clock, in nanoseconds.
 uint64_t vk_monotonic_ns(void);
+/// Settles how the C library's heap deals with large blocks, once, before the first of them: from a quarter of a MiB on each is mapped by
+/// itself and given back when it is freed. Left alone, glibc moves that border up to the largest block that was ever freed, and small blocks
+/// then settle in the holes that buffers leave. Does nothing with other C libraries.
+void vk_heap_settle(void);
+/// Gives pages that hold nothing back to the system. It looks at the whole heap: a millisecond or a few.
+void vk_heap_trim(void);
+
 /// Resident memory of the process in bytes: now, and the peak. 0 when unknown.
 uint64_t vk_resident_bytes(void);
 uint64_t vk_peak_resident_bytes(void);

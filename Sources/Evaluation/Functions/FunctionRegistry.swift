@@ -42,16 +42,17 @@ public struct ScalarFunction: Sendable {
     ) {
         var parsed: [SignatureParameter] = []
         var variadic = false
-        for part in parameters.split(separator: " ") {
-            if part == "..." {
-                variadic = true
+        // By bytes: every start reads all of them.
+        for part in parameters.utf8.split(separator: UInt8(ascii: " ")) {
+            guard let colon = part.firstIndex(of: UInt8(ascii: ":")) else {
+                variadic = variadic || part.elementsEqual("...".utf8)
                 continue
             }
-            let halves = part.split(separator: ":")
-            guard halves.count == 2 else { continue }
-            let optional = halves[1].hasSuffix("?")
+            var kind = part[part.index(after: colon)...]
+            let optional = kind.last == UInt8(ascii: "?")
+            if optional { kind.removeLast() }
             parsed.append(
-                SignatureParameter(String(halves[0]), ScalarFunction.kind(optional ? halves[1].dropLast() : halves[1]), optional: optional))
+                SignatureParameter(String(Substring(part[..<colon])), ScalarFunction.kind(Substring(kind)), optional: optional))
         }
         signature = ScalarSignature(
             name: name, parameters: parsed, isVariadic: variadic, result: result, isDeterministic: deterministic,
@@ -95,10 +96,11 @@ public struct FunctionRegistry: FunctionCatalog {
     private let byName: [String: ScalarFunction]
     private let refused: [String: String]
     /// Functions of the language, computed or not.
-    private let known = Set(FunctionNames.scalar)
+    private static let known = Set(FunctionNames.scalar)
+    private let all: [ScalarFunction]
     /// Every scalar function, by canonical name.
-    public let functions: [ScalarFunction]
-    public let names: [String]
+    public var functions: [ScalarFunction] { all.sorted { $0.signature.name < $1.signature.name } }
+    public var names: [String] { (Array(byName.keys) + AggregateRegistry.names).sorted() }
 
     init() {
         let all = [
@@ -110,6 +112,7 @@ public struct FunctionRegistry: FunctionCatalog {
             Functions.geoHexagons, Functions.compression, Functions.sketches,
         ].flatMap { $0 }
         var table: [String: ScalarFunction] = [:]
+        table.reserveCapacity(2 * all.count)
         for f in all {
             for name in [f.signature.name] + f.aliases {
                 assert(table[name] == nil, "FunctionRegistry: \(name) twice")
@@ -117,9 +120,8 @@ public struct FunctionRegistry: FunctionCatalog {
             }
         }
         byName = table
-        functions = all.sorted { $0.signature.name < $1.signature.name }
+        self.all = all
         refused = Functions.refused
-        names = (Array(table.keys) + AggregateRegistry.names).sorted()
     }
 
     public func scalar(_ name: String) -> ScalarSignature? { byName[name]?.signature }
@@ -130,7 +132,7 @@ public struct FunctionRegistry: FunctionCatalog {
         if byName[name] != nil { return nil }
         if let reason = refused[name] { return reason }
         for (prefix, reason) in Functions.refusedPrefixes where name.hasPrefix(prefix) { return reason }
-        return known.contains(name) ? "it is not supported yet" : nil
+        return FunctionRegistry.known.contains(name) ? "it is not supported yet" : nil
     }
 
     /// Functions that are refused with a reason of their own.
