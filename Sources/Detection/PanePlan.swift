@@ -95,7 +95,12 @@ struct PanePlan: Sendable {
             out.append("groups of \(tables.joined(separator: ", ")): \(holds) by \(n.keys) keys")
         }
         for leg in rows { out.append("rows of \(leg.table) \(PanePlan.words(views[leg.index])): \(leg.columns.count) columns") }
-        out += joins.map { $0.words(split.legs) }
+        let ticks = clock.period / clock.frequency
+        out += joins.map {
+            ticks >= DetectionOptions().joinIndexTicks
+                ? $0.words(split.legs)
+                : "join kind=\($0.kind) of rows: all rows are read at each tick: only \(ticks) ticks read a row, which costs less than an index"
+        }
         out += joinObstacles
         if let obstacle { out.append("why rows: \(obstacle)") }
         if PanePlan.countsDistinct(split.suffix) {

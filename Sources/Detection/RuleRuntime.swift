@@ -23,6 +23,8 @@ public struct DetectionOptions: Sendable {
     public var evidenceBudget = 256 << 20
     /// Rows that one rule may retain in memory; beyond, the oldest are moved to a temporary file.
     public var retainedRowsPerRule = 5_000_000
+    /// Ticks that read a row, from which on joins of rows are kept by key: with fewer, reading the rows again costs less than the index.
+    public var joinIndexTicks: Int64 = 48
     /// Checkpoints are taken, so rows that only a restart needs must wait for one.
     public var takesCheckpoints = true
     /// Rows that one rule may have in that file; beyond, it is reported and refuses rows.
@@ -118,7 +120,9 @@ final class RuleRuntime {
         isPrepared = true
         if !program.isRowLocal {
             panes = PaneState(program.panes, options: options)
-            joins = RowJoins(program.panes, limits: options.limits)
+            if program.clock.period / program.clock.frequency >= options.joinIndexTicks {
+                joins = RowJoins(program.panes, limits: options.limits)
+            }
         }
         let thin = panes
         stores = program.split.legs.map { LegStore(keepsRows: !(thin?.isThin($0.index) ?? false)) }

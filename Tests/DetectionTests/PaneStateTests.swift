@@ -48,7 +48,7 @@ import Testing
 
     @Test("strategies", arguments: strategies.indices) func strategy(_ n: Int) throws {
         let (query, strategy, says) = PaneStateTests.strategies[n]
-        let program = try compile(rule(query, over: 60))
+        let program = try compile(rule(query, every: says.contains("a tick reads") ? 1 : 5, over: 60))
         #expect(program.strategy == strategy)
         #expect(program.strategyDescription.contains(says), "\(program.strategyDescription)")
     }

@@ -24,7 +24,10 @@ import Testing
 
     /// Rows over half an hour, in chunks; without raw records.
     static func measure(_ query: String, groups: Int, rows: Int) throws -> Measured {
-        let bench = try Bench([rule(query, every: 5, over: 60)]) { $0.takesCheckpoints = false }
+        let bench = try Bench([rule(query, every: 5, over: 60)]) {
+            $0.takesCheckpoints = false
+            $0.joinIndexTicks = 0
+        }
         func feed(_ range: Range<Int>) throws {
             try bench.feed(
                 range.map { Event(1 + $0 * 30 / rows, "user\($0 % groups)", place: "place\($0 * 7919 % rows)", count: Int64($0 % 100)) },

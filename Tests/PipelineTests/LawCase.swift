@@ -99,6 +99,8 @@ struct LawCase {
     var options: DetectionOptions {
         var o = DetectionOptions()
         o.mode = mode
+        // Whatever it costs: indexes are to be seen.
+        o.joinIndexTicks = 0
         o.coldRaise = coldRaise
         return o
     }
