@@ -53,6 +53,9 @@ def markdown(result):
     heads = ["Run", "CPU s", "Wall s", "MB per CPU-s", "MB/s (wall)", "Records per CPU-s", "Peak MB", "Alerts"]
     rows = [figures(f"replay, {c:,} rules", r, raw, data["records"]) for c, r in sorted(result["replay"].items()) if r]
     rows += [figures(f"daemon, {c:,} rules", r, raw, data["records"]) for c, r in sorted(result["daemon"].items()) if r]
+    if result.get("stateless"):
+        run = result["stateless"]
+        rows.append(figures(f"replay, {run['rules']:,} stateless rules", run, raw, data["records"]))
     if result.get("one_thread"):
         rows.append(figures(f"replay, {min(result['replay'])} rules, one thread", result["one_thread"], raw, data["records"]))
     inflate = result["inflate"]

@@ -7,6 +7,7 @@ the data, so that the alerts are the same for any count above.
 """
 
 import hashlib
+import itertools
 import os
 import uuid
 
@@ -302,13 +303,14 @@ def _put(folder, name, text):
         out.write(text)
 
 
-def write_rules(folder, count, stateful=0):
-    """Writes `count` clones and `stateful` threshold rules; returns the ids of all."""
+def write_rules(folder, count, stateful=0, stateless_clones=False):
+    """Writes `count` clones and `stateful` threshold rules; returns the ids of all. `stateless_clones` takes the first that keep no state."""
     os.makedirs(folder, exist_ok=True)
     for old in os.listdir(folder):
         if old.startswith("bench-") and old.endswith(".yaml"):
             os.remove(os.path.join(folder, old))
-    made = [(f"bench-{i:05d}.yaml", Rule(i)) for i in range(count)] + [
+    clones = (rule for rule in map(Rule, itertools.count()) if not (stateless_clones and rule.is_stateful))
+    made = [(f"bench-{rule.number:05d}.yaml", rule) for rule in itertools.islice(clones, count)] + [
         (f"bench-stateful-{i:05d}.yaml", Threshold(i)) for i in range(stateful)
     ]
     for name, rule in made:

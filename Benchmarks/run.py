@@ -127,6 +127,14 @@ class Benchmark:
             "one thread", lambda: self.vedette.replay(folder, self.files, "single", "--threads", "1"), loaded
         )
 
+    def stateless(self):
+        """Rules that keep no state: what the limit on memory is about."""
+        count = min(500, max(self.options.counts))
+        folder = os.path.join(self.work, "rules-stateless")
+        loaded = set(rulebook.write_rules(folder, count, stateless_clones=True))
+        run = self.repeated("stateless", lambda: self.vedette.replay(folder, self.files, "stateless"), loaded)
+        self.result["stateless"] = run and run | {"rules": count}
+
     def busy(self):
         """What rows that survive cost: the same rules with and without some that match a good part of the rows."""
         count = self.options.counts[0]
@@ -224,6 +232,7 @@ class Benchmark:
         measuring.warm(self.files)
         before = self.vedette.inflate(self.files)
         self.scaling()
+        self.stateless()
         self.busy()
         self.wide()
         if self.options.peers:
