@@ -56,6 +56,8 @@ struct Hunt: ParsableCommand {
     var tables: String?
     @Flag(help: "Also warn of what is slow or probably not meant so.")
     var lint = false
+    @Option(help: ArgumentHelp("Threads; 0 takes one a processor.", valueName: "n"))
+    var threads = 0
     @OptionGroup(title: "Content") var content: ContentOptions
     @OptionGroup(title: "Limits") var limits: LimitOptions
 
@@ -94,9 +96,13 @@ struct Hunt: ParsableCommand {
         if let tables, access(tables, F_OK) == 0 || saveTable == nil { saved = try SavedTables.load(tables, into: &inputs) }
         for s in saved { catalog.declare(s) }
         catalog = HuntTables.inferring(catalog, from: inputs, limits: IngestLimits())
+        var settings = VedetteConfiguration()
+        if threads != 0 {
+            do { try settings.set("threads", String(threads), origin: "--threads") } catch { throw fail("\(error)", ExitStatus.usage) }
+        }
         let session = HuntSession(
             inputs: inputs, catalog: catalog, store: store, limits: limits.apply(), at: at, format: format, output: output,
-            explain: explain, dryRun: dryRun, lint: lint,
+            threads: settings.effectiveThreads, explain: explain, dryRun: dryRun, lint: lint,
             saveTable: saveTable, tablesFolder: tables ?? Hunt.tablesFolder)
         guard let text else {
             try Prompt(session).run()

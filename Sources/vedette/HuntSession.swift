@@ -20,6 +20,7 @@ final class HuntSession {
     let at: String?
     var format: Hunt.Format
     let output: String?
+    let threads: Int
     let explain: Bool
     /// Shows what would be done, and reads nothing.
     let dryRun: Bool
@@ -32,15 +33,14 @@ final class HuntSession {
 
     init(
         inputs: [HuntInput], catalog: WorkspaceCatalog, store: WorkspaceStore, limits: EvaluationLimits, at: String?, format: Hunt.Format,
-        output: String?, explain: Bool, dryRun: Bool = false, lint: Bool, saveTable: String?, tablesFolder: String
+        output: String?, threads: Int, explain: Bool, dryRun: Bool = false, lint: Bool, saveTable: String?, tablesFolder: String
     ) {
-        self.dryRun = dryRun
+        (self.threads, self.dryRun) = (threads, dryRun)
         (self.inputs, self.catalog, self.store, self.limits, self.at) = (inputs, catalog, store, limits, at)
         (self.format, self.output, self.explain, self.lint) = (format, output, explain, lint)
         (self.saveTable, self.tablesFolder) = (saveTable, tablesFolder)
     }
 
-    private var threads: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
     private var readsPipe: Bool { inputs.contains { $0.file.path == "-" } }
 
     func binder(_ context: EvaluationContext) -> Binder {

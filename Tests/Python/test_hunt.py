@@ -74,6 +74,18 @@ class Several(Case):
         done = vedette("hunt", "--query-file", path, "--data", self.file, more, "--format", "csv")
         self.assertEqual(done.stdout.split(), [b"Count", b"80", b"26"])
 
+    def test_threads(self):
+        query = "SigninLogs | summarize n = count() by UserPrincipalName"
+        several = [self.file, self.write("more.json", self.data)]
+        one, three = (vedette("hunt", query, "--data", *several, "--format", "csv", "--threads", n) for n in ("1", "3"))
+        self.assertExit(one, 0)
+        self.assertEqual(one.stdout, three.stdout)
+        self.assertEqual(len(one.stdout.split()), 6)
+        explained = vedette("hunt", query, "--data", *several, "--explain", "--threads", "1")
+        self.assertIn(b"1 thread", explained.stdout)
+        self.assertExit(vedette("hunt", query, "--data", self.file, "--threads", "many"), 2)
+        self.assertExit(vedette("hunt", query, "--data", self.file, "--threads", "-1"), 2)
+
 
 class Values(Case):
     def rest(self, query):
