@@ -66,6 +66,7 @@ echo "== root: Debian $(cat "$ROOT/etc/debian_version"), $(chroot "$ROOT" dpkg-q
 
 bind /proc
 bind /dev
+bind /dev/pts
 bind "$SWIFT_HOME" ro
 if [ -n "${MIRROR_DIR:-}" ]; then bind "$MIRROR_DIR" ro; fi
 cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf"
