@@ -21,61 +21,125 @@ final class SpareCores: Sendable {
     }
 }
 
-/// The chunks of one stream in order. While the caller is busy with one, the next is inflated and framed on a spare core, if there is one.
+/// The chunks of one stream in order. While the caller is busy with one, the next ones are inflated and framed on a spare core, if there is
+/// one: a few, so that neither side has to wake the other for each chunk.
 ///
-/// Used by one thread. The reader and the chunk being read belong to the other thread from the start of a read until `done` is signalled.
+/// Used by one thread. The reader belongs to the other thread while `State.isReading` is set.
 final class ReadAhead {
-    /// What a read gave, for the thread that waits for it.
-    private final class Read: @unchecked Sendable {
-        // Written before `done` is signalled, read after it was waited for.
-        var outcome: Result<RecordReader.Outcome, any Error> = .success(.ended)
-        let done = DispatchSemaphore(value: 0)
+    /// What both threads know; under the mutex. A chunk is in one place only: `free`, `filled`, or in a thread's hands.
+    private struct State: @unchecked Sendable {
+        var free: [Chunk]
+        var filled: [Chunk] = []
+        /// What ended the stream, behind the chunks that are filled.
+        var end: Result<Void, any Error>?
+        var isReading = false
+        var isStopped = false
     }
+
+    private final class Shared: Sendable {
+        let state: Mutex<State>
+        /// Signalled for each chunk that the other thread filled, for the end, and when it stops.
+        let moved = DispatchSemaphore(value: 0)
+
+        init(_ chunk: Chunk) { state = Mutex(State(free: [chunk])) }
+    }
+
+    /// Chunks that may be filled at a time, beside the caller's.
+    private static let depth = 3
 
     private let reader: RecordReader
     private let spare: SpareCores
-    private var current: Chunk
-    private var other: Chunk?
-    private var pending: Read?
+    private let shared: Shared
+    private var current: Chunk?
+    private var made = 1
 
     /// `chunk` is used for reading; it must not be used by others until this object is gone.
     init(_ reader: RecordReader, chunk: Chunk, spare: SpareCores) {
         self.reader = reader
         self.spare = spare
-        current = chunk
+        shared = Shared(chunk)
+    }
+
+    private enum Step {
+        case filled(Chunk)
+        case read(Chunk)
+        case wait
+        case end(Result<Void, any Error>)
     }
 
     /// The next chunk, valid until the next call; nil at the end of the stream.
     func next() throws -> Chunk? {
-        if let read = pending, let filled = other {
-            pending = nil
-            read.done.wait()
-            guard try read.outcome.get() == .chunk else { return nil }
-            other = current
-            current = filled
-        } else {
-            guard try reader.next(into: current, final: true) == .chunk else { return nil }
+        let back = Unchecked(current)
+        current = nil
+        shared.state.withLock { s in if let chunk = back.value { s.free.append(chunk) } }
+        while true {
+            let step = shared.state.withLock { s -> Unchecked<Step> in
+                if !s.filled.isEmpty { return Unchecked(.filled(s.filled.removeFirst())) }
+                if s.isReading { return Unchecked(.wait) }
+                if let end = s.end { return Unchecked(.end(end)) }
+                return Unchecked(.read(s.free.popLast() ?? Chunk()))
+            }
+            switch step.value {
+            case .wait: shared.moved.wait()
+            case .end(let end):
+                try end.get()
+                return nil
+            case .filled(let chunk):
+                current = chunk
+                readAhead()
+                return chunk
+            case .read(let chunk):
+                current = chunk
+                guard try reader.next(into: chunk, final: true) == .chunk else {
+                    shared.state.withLock { $0.end = .success(()) }
+                    return nil
+                }
+                readAhead()
+                return chunk
+            }
         }
-        if spare.take() { start() }
-        return current
     }
 
-    private func start() {
-        let chunk = other ?? Chunk()
-        other = chunk
-        let read = Read()
-        pending = read
-        let work = Unchecked((reader: reader, chunk: chunk))
-        DispatchQueue.global(qos: .userInitiated).async { [spare] in
-            read.outcome = Result { try work.value.reader.next(into: work.value.chunk, final: true) }
+    /// Has chunks read where few are left and a core is free.
+    private func readAhead() {
+        let isWanted = shared.state.withLock { !$0.isReading && $0.end == nil && $0.filled.count < 2 }
+        guard isWanted, spare.take() else { return }
+        let missing = Unchecked((0..<(ReadAhead.depth + 1 - made)).map { _ in Chunk() })
+        made = ReadAhead.depth + 1
+        shared.state.withLock { s in
+            s.free += missing.value
+            s.isReading = true
+        }
+        let reader = Unchecked(reader)
+        DispatchQueue.global(qos: .userInitiated).async { [shared, spare] in
+            while let chunk = ReadAhead.place(shared) {
+                let outcome = Unchecked(Result { try reader.value.next(into: chunk.value, final: true) })
+                shared.state.withLock { s in
+                    switch outcome.value {
+                    case .success(.chunk): s.filled.append(chunk.value)
+                    case .success: s.end = .success(())
+                    case .failure(let error): s.end = .failure(error)
+                    }
+                }
+                shared.moved.signal()
+            }
             spare.give()
-            read.done.signal()
+            shared.state.withLock { $0.isReading = false }
+            shared.moved.signal()
+        }
+    }
+
+    /// A chunk to be filled; nil if reading is to stop.
+    private static func place(_ shared: Shared) -> Unchecked<Chunk>? {
+        shared.state.withLock { s in
+            if s.isStopped || s.end != nil { return nil }
+            return s.free.popLast().map { Unchecked($0) }
         }
     }
 
     /// Waits for a read that is under way.
     func finish() {
-        pending?.done.wait()
-        pending = nil
+        shared.state.withLock { $0.isStopped = true }
+        while shared.state.withLock({ $0.isReading }) { shared.moved.wait() }
     }
 }
