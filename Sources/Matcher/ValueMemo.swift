@@ -10,7 +10,7 @@ struct ValueMemo {
     /// Most values remembered.
     static let capacity = 1 << 16
     /// Values that every memo may hold.
-    static let firstLimit = 1 << 14
+    static let firstLimit = 1 << 12
     /// Longer values are not remembered.
     static let maximumLength = 4096
 
