@@ -1,5 +1,7 @@
 """Charts, files, saved tables, explanations, interruption and the prompt of hunts."""
 
+import array
+import fcntl
 import gzip
 import json
 import os
@@ -8,6 +10,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 import unittest
 import xml.etree.ElementTree as ElementTree
@@ -206,6 +209,15 @@ class Output(Case):
 
 
 class Interrupted(Case):
+    def wait_until_read(self, pipe, seconds=30):
+        """Until the other side has taken what was written."""
+        limit = time.monotonic() + seconds
+        left = array.array("i", [1])
+        while left[0] > 0:
+            self.assertLess(time.monotonic(), limit, "the pipe is not read")
+            fcntl.ioctl(pipe, termios.FIONREAD, left)
+            time.sleep(0.01)
+
     def test_what_is_known_is_shown_and_called_partial(self):
         rows = json_lines([sign_in(i % 60, f"u{i}@contoso.example") for i in range(2000)])
         process = subprocess.Popen(
@@ -214,8 +226,11 @@ class Interrupted(Case):
         self.addCleanup(process.kill)
         process.stdin.write(rows)
         process.stdin.flush()
-        time.sleep(1.5)
+        self.wait_until_read(process.stdin)
         process.send_signal(signal.SIGINT)
+        # The pipe stays open until the signal was seen: its end would end the query as well.
+        said = process.stderr.readline() + process.stderr.readline()
+        self.assertIn(b"stopping", said)
         out, err = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 130, err)
         self.assertIn(b"partial", err)
@@ -245,9 +260,6 @@ class PromptSession(Case):
 
         def own_terminal():
             os.setsid()
-            import fcntl
-            import termios
-
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         process = subprocess.Popen(
