@@ -292,6 +292,18 @@ class PromptSession(Case):
         with open(path, encoding="utf-8") as file:
             return file.read()
 
+    @property
+    def history(self):
+        return os.path.join(self.folder, "home", "state", "vedette", "history")
+
+    def ends_with_query(self, main, process, query):
+        """The query, completed so, was asked for its data and is remembered; Ctrl-D ends the session."""
+        self.expect(main, "name its data")
+        self.expect(main, "kql> ")
+        self.assertIn(query, self.text_of(self.history))
+        self.press(main, b"\x04", lambda: process.poll() is not None)
+        self.assertEqual(process.returncode, 0)
+
     def expect(self, main, text, seconds=30):
         """Reads until the text has come, and gives what came up to its end; the rest is for the next call."""
         limit = time.monotonic() + seconds
@@ -335,20 +347,14 @@ class PromptSession(Case):
         os.write(main, b".quit\n")
         process.wait(20)
         self.assertEqual(process.returncode, 0)
-        history = os.path.join(self.folder, "home", "state", "vedette", "history")
-        self.assertIn("SigninLogs | summarize many = count()", self.text_of(history))
-        self.assertEqual(os.stat(history).st_mode & 0o777, 0o600)
+        self.assertIn("SigninLogs | summarize many = count()", self.text_of(self.history))
+        self.assertEqual(os.stat(self.history).st_mode & 0o777, 0o600)
 
     def test_tab_completes_columns(self):
         main, process = self.start()
         self.expect(main, "kql> ")
         os.write(main, b"SigninLogs | where UserPrincipalN\t == 'x'\n\n")
-        self.expect(main, "name its data")
-        self.expect(main, "kql> ")
-        history = os.path.join(self.folder, "home", "state", "vedette", "history")
-        self.assertIn("where UserPrincipalName == 'x'", self.text_of(history))
-        self.press(main, b"\x04", lambda: process.poll() is not None)
-        self.assertEqual(process.returncode, 0)
+        self.ends_with_query(main, process, "where UserPrincipalName == 'x'")
 
     def test_tab_sees_the_lines_before_and_what_they_make(self):
         main, process = self.start()
@@ -357,12 +363,7 @@ class PromptSession(Case):
         for _ in range(3):
             self.expect(main, "...> ")
         os.write(main, b"| where manyT\t > lowe\t and UserPri\t == 'x'\n\n")
-        self.expect(main, "name its data")
-        self.expect(main, "kql> ")
-        history = os.path.join(self.folder, "home", "state", "vedette", "history")
-        self.assertIn("where manyTimes > lowest and UserPrincipalName == 'x'", self.text_of(history))
-        self.press(main, b"\x04", lambda: process.poll() is not None)
-        self.assertEqual(process.returncode, 0)
+        self.ends_with_query(main, process, "where manyTimes > lowest and UserPrincipalName == 'x'")
 
     def test_without_a_terminal_a_query_is_asked_for(self):
         done = vedette("hunt")

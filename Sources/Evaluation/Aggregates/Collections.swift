@@ -60,6 +60,26 @@ struct ElementStore {
     }
 }
 
+/// An accumulator that keeps every value, as text in row order, until it finishes.
+protocol ElementAccumulator: Accumulator {
+    var store: ElementStore { get set }
+    var groupCount: Int { get set }
+}
+
+extension ElementAccumulator {
+    var entries: Int { store.groups.count }
+    var bytes: Int { store.bytes }
+    var holdsEveryRow: Bool { true }
+    func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
+
+    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
+        guard let other = other as? Self else { throw EvaluationError.unlikeStates }
+        try store.append(other.store, from, into: to)
+    }
+
+    func seal() throws { store.seal(groupCount: groupCount) }
+}
+
 /// The most elements of a made list or set, by default and at most.
 let maximumCollectionSize: Int64 = 1_048_576
 
@@ -70,9 +90,9 @@ func collectionSize(_ setup: AggregateSetup, at position: Int) throws -> Int {
 }
 
 /// `make_list`, `make_list_with_nulls`: the values in row order.
-final class ListAccumulator: Accumulator {
-    private var store = ElementStore()
-    private var groupCount = 0
+final class ListAccumulator: ElementAccumulator {
+    var store = ElementStore()
+    var groupCount = 0
     private let keepsNulls: Bool
     private let size: Int
     private let limits: EvaluationLimits
@@ -83,11 +103,6 @@ final class ListAccumulator: Accumulator {
         limits = setup.limits
     }
 
-    var entries: Int { store.groups.count }
-    var bytes: Int { store.bytes }
-    var holdsEveryRow: Bool { true }
-    func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
-
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
         guard let column = arguments.first?.materialized(rows: input.rows) else { return }
         for i in 0..<input.rows {
@@ -96,13 +111,6 @@ final class ListAccumulator: Accumulator {
         }
         try limits.check(held: store.groups.count, by: "make_list")
     }
-
-    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
-        guard let other = other as? ListAccumulator else { throw EvaluationError.unlikeStates }
-        try store.append(other.store, from, into: to)
-    }
-
-    func seal() throws { store.seal(groupCount: groupCount) }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
         var b = ColumnBuilder(.dynamic)
@@ -227,9 +235,9 @@ final class SetAccumulator: Accumulator {
 }
 
 /// `make_bag`: the properties of all bags in one; a key that comes again keeps the value of its first row.
-final class BagAccumulator: Accumulator {
-    private var store = ElementStore()
-    private var groupCount = 0
+final class BagAccumulator: ElementAccumulator {
+    var store = ElementStore()
+    var groupCount = 0
     private let size: Int
     private let limits: EvaluationLimits
 
@@ -237,11 +245,6 @@ final class BagAccumulator: Accumulator {
         size = try collectionSize(setup, at: 1)
         limits = setup.limits
     }
-
-    var entries: Int { store.groups.count }
-    var bytes: Int { store.bytes }
-    var holdsEveryRow: Bool { true }
-    func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
         guard let column = arguments.first?.materialized(rows: input.rows) else { return }
@@ -251,13 +254,6 @@ final class BagAccumulator: Accumulator {
         }
         try limits.check(held: store.groups.count, by: "make_bag")
     }
-
-    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
-        guard let other = other as? BagAccumulator else { throw EvaluationError.unlikeStates }
-        try store.append(other.store, from, into: to)
-    }
-
-    func seal() throws { store.seal(groupCount: groupCount) }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
         var b = ColumnBuilder(.dynamic)

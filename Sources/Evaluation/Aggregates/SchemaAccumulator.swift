@@ -68,17 +68,12 @@ private struct DynamicSchema {
 }
 
 /// `buildschema`: the least schema that admits all values of a group.
-final class SchemaAccumulator: Accumulator {
-    private var store = ElementStore()
-    private var groupCount = 0
+final class SchemaAccumulator: ElementAccumulator {
+    var store = ElementStore()
+    var groupCount = 0
     private let limits: EvaluationLimits
 
     init(_ setup: AggregateSetup) { limits = setup.limits }
-
-    var entries: Int { store.groups.count }
-    var bytes: Int { store.bytes }
-    var holdsEveryRow: Bool { true }
-    func resize(_ groups: Int) { groupCount = max(groupCount, groups) }
 
     func add(_ arguments: [Datum], _ input: AggregateInput) throws {
         guard let column = arguments.first?.materialized(rows: input.rows) else { return }
@@ -87,13 +82,6 @@ final class SchemaAccumulator: Accumulator {
         }
         try limits.check(held: store.groups.count, by: "buildschema")
     }
-
-    func merge(_ other: any Accumulator, _ from: ContiguousArray<UInt32>, into to: ContiguousArray<UInt32>) throws {
-        guard let other = other as? SchemaAccumulator else { throw EvaluationError.unlikeStates }
-        try store.append(other.store, from, into: to)
-    }
-
-    func seal() throws { store.seal(groupCount: groupCount) }
 
     func finish(_ groups: ContiguousArray<UInt32>) throws -> [Column] {
         var b = ColumnBuilder(.dynamic)
