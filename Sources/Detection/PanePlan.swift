@@ -95,7 +95,7 @@ struct PanePlan: Sendable {
             out.append("groups of \(tables.joined(separator: ", ")): \(holds) by \(n.keys) keys")
         }
         for leg in rows { out.append("rows of \(leg.table) \(PanePlan.words(views[leg.index])): \(leg.columns.count) columns") }
-        let ticks = clock.period / clock.frequency
+        let ticks = clock.ticksOfRow
         out += joins.map {
             ticks >= DetectionOptions().joinIndexTicks
                 ? $0.words(split.legs)

@@ -105,7 +105,8 @@ public final class RuleProgram: Sendable {
         readsReferenceData =
             !versions.isEmpty
             || (sources + [rule.query]).contains { text in
-                RuleProgram.foreign.contains { ByteText.contains($0, in: text.lowercased()) }
+                let lower = text.lowercased()
+                return RuleProgram.foreign.contains { ByteText.contains($0, in: lower) }
             }
         fingerprint = RuleProgram.hash(w.bytes)
         // Other rows in a watchlist change what a rule finds from now on, not what it has retained.

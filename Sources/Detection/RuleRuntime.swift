@@ -120,7 +120,7 @@ final class RuleRuntime {
         isPrepared = true
         if !program.isRowLocal {
             panes = PaneState(program.panes, options: options)
-            if program.clock.period / program.clock.frequency >= options.joinIndexTicks {
+            if program.clock.ticksOfRow >= options.joinIndexTicks {
                 joins = RowJoins(program.panes, limits: options.limits)
             }
         }

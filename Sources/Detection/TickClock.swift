@@ -4,6 +4,9 @@ public struct TickClock: Sendable, Hashable {
     public let frequency: Int64
     public let period: Int64
 
+    /// How many ticks read a row.
+    var ticksOfRow: Int64 { period / frequency }
+
     public init(anchor: Int64, frequency: Int64, period: Int64) {
         self.anchor = anchor
         self.frequency = max(1, frequency)
