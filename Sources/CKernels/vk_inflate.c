@@ -1,5 +1,6 @@
 #include "include/vk_inflate.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ enum { FLAG_HCRC = 2, FLAG_EXTRA = 4, FLAG_NAME = 8, FLAG_COMMENT = 16, FLAG_RES
 #define WINDOW 32768
 #define CHECKPOINT_INTERVAL (1u << 20)
 #define MAX_CALL (1u << 30)
+#define ZSTD_BLOCK_HEADER 3
 
 /// The state of the gzip wrapper.
 typedef struct wrapper {
@@ -61,6 +63,10 @@ struct vk_inflater {
     bool z_ready;
     checkpoint *checkpoint;
     ZSTD_DCtx *zstd;
+    /// What zstd asks for next.
+    size_t zstd_wants;
+    /// An error: the input is damaged where the decoder stands, and what it holds is all that comes.
+    vk_inflate_status damage;
 #if VK_HAVE_ISAL
     struct inflate_state *isal;
 #endif
@@ -71,10 +77,12 @@ static void begin_body(vk_inflater *inf);
 static void begin_member(vk_inflater *inf) {
     memset(&inf->wrapper, 0, sizeof inf->wrapper);
     inf->last_byte = 0;
+    inf->damage = VK_INFLATE_MORE_INPUT;
     inf->position.member_in_begin = inf->position.in_total;
     inf->position.member_out_begin = inf->position.out_total;
     if (inf->kind == VK_INFLATE_ZSTD) {
         ZSTD_DCtx_reset(inf->zstd, ZSTD_reset_session_only);
+        inf->zstd_wants = 1;
         inf->wrapper.phase = PHASE_BODY;
     }
 }
@@ -258,24 +266,68 @@ static vk_inflate_status step_zlib(vk_inflater *inf, const uint8_t *in, size_t i
 }
 
 #if VK_HAVE_ISAL
-static vk_inflate_status step_isal(vk_inflater *inf, const uint8_t *in, size_t in_len, size_t *taken, uint8_t *out, size_t out_cap,
-                                   size_t *made) {
-    struct inflate_state *s = inf->isal;
-    uint32_t in_now = in_len > MAX_CALL ? MAX_CALL : (uint32_t)in_len, out_now = out_cap > MAX_CALL ? MAX_CALL : (uint32_t)out_cap;
+/// One call of isa-l's decoder over `in_len` bytes of input.
+static int call_isal(struct inflate_state *s, const uint8_t *in, uint32_t in_len, size_t *taken, uint8_t *out, uint32_t out_cap,
+                     size_t *made) {
     s->next_in = (uint8_t *)in;
-    s->avail_in = in_now;
+    s->avail_in = in_len;
     s->next_out = out;
-    s->avail_out = out_now;
+    s->avail_out = out_cap;
     s->total_out = 0;
     int result = isal_inflate(s);
-    *taken = in_now - s->avail_in;
-    *made = out_now - s->avail_out;
-    inf->wrapper.crc = crc32_gzip_refl(inf->wrapper.crc, out, *made);
-    bool full = s->avail_out == 0;
+    *taken = in_len - s->avail_in;
+    *made = out_cap - s->avail_out;
     s->next_in = s->next_out = NULL;
     s->avail_in = s->avail_out = 0;
-    if (result < 0) return result == ISAL_UNSUPPORTED_METHOD ? VK_INFLATE_ERR_UNSUPPORTED : VK_INFLATE_ERR_DATA;
+    return result;
+}
+
+/// The bytes of a state that mean something: its output buffer stands last and is filled up to `tmp_out_valid`.
+static size_t isal_state_size(const struct inflate_state *s) {
+    size_t valid = s->tmp_out_valid > 0 ? (size_t)s->tmp_out_valid : 0;
+    return offsetof(struct inflate_state, tmp_out_buffer) + (valid < sizeof s->tmp_out_buffer ? valid : sizeof s->tmp_out_buffer);
+}
+
+/// After a call that failed: goes back to the state before it and decodes up to the last byte that does not make it fail. isa-l counts a
+/// match that reaches too far back as output, made of whatever stood in the buffer, and how much comes out beside it hangs on how the
+/// input was cut; what comes out before that byte does not.
+static void before_damage(struct inflate_state *s, const struct inflate_state *saved, const uint8_t *in, uint32_t in_len, size_t *taken,
+                          uint8_t *out, uint32_t out_cap, size_t *made) {
+    size_t size = isal_state_size(saved);
+    // Below 0: bytes that the decoder took before and did not come to, as it lacked room.
+    int64_t sound = -(int64_t)(saved->read_in_length / 8), damaged = in_len;
+    for (;;) {
+        bool last = damaged - sound <= 1;
+        int64_t middle = last ? sound : sound + (damaged - sound) / 2;
+        memcpy(s, saved, size);
+        if (middle < 0) {
+            s->read_in_length += (int32_t)middle * 8;
+            s->read_in &= (UINT64_C(1) << s->read_in_length) - 1;
+        }
+        *taken = *made = 0;
+        bool failed = call_isal(s, in, middle > 0 ? (uint32_t)middle : 0, taken, out, out_cap, made) < 0;
+        if (last) {
+            if (failed) *made = 0;
+            return;
+        }
+        if (failed) damaged = middle;
+        else sound = middle;
+    }
+}
+
+static vk_inflate_status step_isal(vk_inflater *inf, const uint8_t *in, size_t in_len, size_t *taken, uint8_t *out, size_t out_cap,
+                                   size_t *made) {
+    struct inflate_state *s = inf->isal, saved;
+    uint32_t in_now = in_len > MAX_CALL ? MAX_CALL : (uint32_t)in_len, out_now = out_cap > MAX_CALL ? MAX_CALL : (uint32_t)out_cap;
+    memcpy(&saved, s, isal_state_size(s));
+    int result = call_isal(s, in, in_now, taken, out, out_now, made);
+    if (result < 0) {
+        before_damage(s, &saved, in, in_now, taken, out, out_now, made);
+        inf->damage = result == ISAL_UNSUPPORTED_METHOD ? VK_INFLATE_ERR_UNSUPPORTED : VK_INFLATE_ERR_DATA;
+        return VK_INFLATE_MORE_OUTPUT;
+    }
     if (result == ISAL_NEED_DICT) return VK_INFLATE_ERR_UNSUPPORTED;
+    inf->wrapper.crc = crc32_gzip_refl(inf->wrapper.crc, out, *made);
     if (s->block_state == ISAL_BLOCK_FINISH) {
         // Whole bytes left in the bit buffer are the beginning of the trailer (at most its eight bytes).
         int32_t bits = s->read_in_length;
@@ -285,7 +337,15 @@ static vk_inflate_status step_isal(vk_inflater *inf, const uint8_t *in, size_t i
         s->read_in_length = 0;
         return VK_INFLATE_MEMBER_END;
     }
-    return full ? VK_INFLATE_MORE_OUTPUT : VK_INFLATE_MORE_INPUT;
+    return *made == out_now ? VK_INFLATE_MORE_OUTPUT : VK_INFLATE_MORE_INPUT;
+}
+
+/// What the decoder holds of the output before the damage; the damage when there is no more.
+static vk_inflate_status drain_isal(vk_inflater *inf, uint8_t *out, size_t out_cap, size_t *made) {
+    size_t taken = 0;
+    int result = call_isal(inf->isal, out, 0, &taken, out, out_cap > MAX_CALL ? MAX_CALL : (uint32_t)out_cap, made);
+    if (result < 0) *made = 0;
+    return *made > 0 ? VK_INFLATE_MORE_OUTPUT : inf->damage;
 }
 #endif
 
@@ -329,11 +389,15 @@ static vk_inflate_status zstd_error(size_t result) {
 
 static vk_inflate_status step_zstd(vk_inflater *inf, const uint8_t *in, size_t in_len, size_t *consumed, uint8_t *out, size_t out_cap,
                                    size_t *produced) {
-    ZSTD_inBuffer input = {in, in_len, 0};
+    ZSTD_inBuffer input = {in, 0, 0};
     ZSTD_outBuffer output = {out, out_cap, 0};
     vk_inflate_status status = VK_INFLATE_MORE_INPUT;
     for (;;) {
         size_t in_before = input.pos, out_before = output.pos;
+        // A call that fails says nothing of what it made before: no call sees more than one block. (zstd asks for the next block's
+        // header of three bytes together with a block.)
+        size_t wants = inf->zstd_wants > ZSTD_BLOCK_HEADER ? inf->zstd_wants - ZSTD_BLOCK_HEADER : inf->zstd_wants;
+        input.size = input.pos + (in_len - input.pos < wants ? in_len - input.pos : wants);
         size_t result = ZSTD_decompressStream(inf->zstd, &output, &input);
         if (ZSTD_isError(result)) {
             status = fail(inf, zstd_error(result));
@@ -346,6 +410,7 @@ static vk_inflate_status step_zstd(vk_inflater *inf, const uint8_t *in, size_t i
             status = VK_INFLATE_MEMBER_END;
             break;
         }
+        inf->zstd_wants = result;
         if (output.pos == output.size) {
             status = VK_INFLATE_MORE_OUTPUT;
             break;
@@ -383,7 +448,9 @@ vk_inflate_status vk_inflate_step(vk_inflater *inf, const uint8_t *in, size_t in
         size_t taken = 0, made = 0;
         vk_inflate_status status;
 #if VK_HAVE_ISAL
-        if (inf->kind == VK_INFLATE_GZIP_ISAL) {
+        if (inf->damage < 0) {
+            status = drain_isal(inf, out + *produced, out_cap - *produced, &made);
+        } else if (inf->kind == VK_INFLATE_GZIP_ISAL) {
             status = step_isal(inf, in + *consumed, in_len - *consumed, &taken, out + *produced, out_cap - *produced, &made);
         } else
 #endif
@@ -399,7 +466,7 @@ vk_inflate_status vk_inflate_step(vk_inflater *inf, const uint8_t *in, size_t in
         }
         if (*produced == out_cap) return VK_INFLATE_MORE_OUTPUT;
         // zlib stops at block boundaries and both stop at 1 GiB: go on while that makes progress.
-        if (taken == 0 && made == 0) return VK_INFLATE_MORE_INPUT;
+        if (taken == 0 && made == 0 && status != VK_INFLATE_MORE_OUTPUT) return VK_INFLATE_MORE_INPUT;
     }
     if (w->phase == PHASE_TRAILER) {
         while (w->trailer_len < 8) {
@@ -581,6 +648,7 @@ vk_inflate_status vk_inflate_restore(vk_inflater *inf, const uint8_t *buf, size_
     inf->position = head.position;
     inf->wrapper = head.wrapper;
     inf->last_byte = 0;
+    inf->damage = VK_INFLATE_MORE_INPUT;
     return VK_INFLATE_MORE_INPUT;
 }
 
