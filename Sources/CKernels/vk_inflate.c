@@ -394,9 +394,9 @@ static vk_inflate_status step_zstd(vk_inflater *inf, const uint8_t *in, size_t i
     vk_inflate_status status = VK_INFLATE_MORE_INPUT;
     for (;;) {
         size_t in_before = input.pos, out_before = output.pos;
-        // A call that fails says nothing of what it made before: no call sees more than one block. (zstd asks for the next block's
-        // header of three bytes together with a block.)
-        size_t wants = inf->zstd_wants > ZSTD_BLOCK_HEADER ? inf->zstd_wants - ZSTD_BLOCK_HEADER : inf->zstd_wants;
+        // A call that fails says nothing of what it made before. So a block's last byte, behind which most damage shows, and the bytes
+        // of headers come one by one. (zstd asks for the next block's header of three bytes together with a block.)
+        size_t wants = inf->zstd_wants > ZSTD_BLOCK_HEADER + 1 ? inf->zstd_wants - ZSTD_BLOCK_HEADER - 1 : 1;
         input.size = input.pos + (in_len - input.pos < wants ? in_len - input.pos : wants);
         size_t result = ZSTD_decompressStream(inf->zstd, &output, &input);
         if (ZSTD_isError(result)) {
