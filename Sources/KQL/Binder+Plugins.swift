@@ -13,6 +13,8 @@ extension BindingSession {
         case "pivot": return bindPivot(name, args, schema, input, scope, op)
         case "ipv4_lookup", "ipv6_lookup": return bindIPLookup(name, args, input, scope, op)
         case "narrow": return bindNarrow(name, args, input, op)
+        case "dcount_intersect": return bindDistinctIntersection(name, args, input, scope, op)
+        case "schema_merge": return bindSchemaMerge(name, args, input, scope, op)
         case "rolling_percentile": return bindRollingPercentile(name, args, input, scope, op)
         case "autocluster", "basket", "diffpatterns": return bindPatterns(name, args, input, scope, op)
         case "sequence_detect": return bindSequence(name, args, input, scope, op)

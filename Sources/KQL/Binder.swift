@@ -106,6 +106,7 @@ final class Environment {
         /// A plan computed once: `materialize`, `as`, the input of `invoke`.
         case shared(SharedPlan, Relation)
         case function([Parameter], FunctionBody, Environment)
+        case pattern(PatternDeclaration, Environment)
         /// Bound with errors, already reported.
         case failed
         /// Stands in while only the kind of an expression is asked for.
