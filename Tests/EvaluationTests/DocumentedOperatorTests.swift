@@ -156,6 +156,10 @@ import Testing
 
     @Test(arguments: [
         QueryCase("datatable(s:string)['Lab 1 PC', 'LabPC', 'xLab PC'] | search 'Lab*PC' | project s", ["Lab 1 PC", "LabPC"]),
+        QueryCase("datatable(s:string)['Lab 1', 'xLab'] | search s:'La*' | project s", ["Lab 1"]),
+        QueryCase("datatable(s:string)['Lab 1', 'xLab'] | search s:'*ab*' and * : '1' | project s", ["Lab 1"]),
+        QueryCase("datatable(s:string)['Lab 1', 'lab'] | search kind=case_sensitive s:'lab' | project s", ["lab"]),
+        QueryCase("datatable(s:string)['Lab 1', 'Lab*'] | search s has 'Lab*' | project s", ["Lab*"]),
         QueryCase("let T = datatable(A:string, B:int)[]; print Columns = column_names_of(T)", [#"["A","B"]"#]),
         QueryCase("let f = (p:int) { print A = '', B = 1 }; print Columns = column_names_of(f(1))", [#"["A","B"]"#]),
         QueryCase(
@@ -209,6 +213,9 @@ import Testing
         #expect(
             try runner.names("datatable(t:long, v:real)[1, 2.0] | make-series percentile(v, 50), max(v) + 1 on t step 1")
                 == ["percentile_v_50", "Column1", "t"])
+        #expect(
+            try runner.names("datatable(t:long, v:real)[1, 2.0] | make-series max(v) + 1, min(v) + 1 on -t step 1")
+                == ["Column1", "Column2", "Column3"])
         #expect(
             try runner.names("datatable(x:long)[1] | summarize binary_all_or(x), tdigest(x) by y = 1 | summarize merge_tdigest(tdigest_x)")
                 == ["merge_tdigests_tdigest_x"])
