@@ -45,6 +45,9 @@ extension BindingSession {
         switch lookup(name.text, scope.env) {
         case .function(let p, let body, let home)?:
             return callScalarFunction(name, p, body, home, args, scope, range)
+        case .pattern?:
+            error(.notScalar, "pattern `\(name.text)` gives rows where a value is needed", range, mend: "wrap the call in toscalar()")
+            return nil
         case .failed?: return nil
         default: break
         }

@@ -239,7 +239,7 @@ extension BindingSession {
                 )
                 return
             }
-            let name = suggested.flatMap { $0.isEmpty ? nil : $0 } ?? defaultName { p.contains($0) || scope.row?.column($0) != nil }
+            let name = suggested.flatMap { $0.isEmpty ? nil : $0 } ?? defaultName(avoiding: p.contains)
             if let bound {
                 p.add(column(name, for: bound), bound, replacing: style == .extend)
             } else {

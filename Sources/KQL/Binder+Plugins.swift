@@ -13,6 +13,8 @@ extension BindingSession {
         case "pivot": return bindPivot(name, args, schema, input, scope, op)
         case "ipv4_lookup", "ipv6_lookup": return bindIPLookup(name, args, input, scope, op)
         case "narrow": return bindNarrow(name, args, input, op)
+        case "dcount_intersect": return bindDistinctIntersection(name, args, input, scope, op)
+        case "schema_merge": return bindSchemaMerge(name, args, input, scope, op)
         case "rolling_percentile": return bindRollingPercentile(name, args, input, scope, op)
         case "autocluster", "basket", "diffpatterns": return bindPatterns(name, args, input, scope, op)
         case "sequence_detect": return bindSequence(name, args, input, scope, op)
@@ -158,11 +160,15 @@ extension BindingSession {
             return nil
         }
         var source = rest
-        var made: [BoundColumn] = []
+        var made: [(column: BoundColumn, isInput: Bool)] = []
         for (key, type) in types.sorted(by: { $0.key < $1.key }) {
             let name = prefix + key.text
             if let at = source.firstIndex(where: { $0.name == name }) {
-                if conflict == "keep_source" { continue }
+                // The column that is kept stands where the property's would, as the page shows.
+                if conflict == "keep_source" {
+                    made.append((source.remove(at: at), true))
+                    continue
+                }
                 guard conflict == "replace_source" else {
                     error(
                         .duplicateColumn, "there is a column `\(name)` already", op.range,
@@ -171,9 +177,9 @@ extension BindingSession {
                 }
                 source.remove(at: at)
             }
-            made.append(column(name, type ?? .dynamic))
+            made.append((column(name, type ?? .dynamic), false))
         }
-        return source.map { ($0, true) } + made.map { ($0, false) }
+        return source.map { ($0, true) } + made
     }
 
     private func bindPivot(

@@ -128,6 +128,13 @@ extension BindingSession {
             default: return condition(e, scope, "the condition of `search`")
             }
             return anyColumn(rows, e.range) { term(text, $0, caseSensitive, e.range) }
+        case .binary(.has, let l, let r) where isColon(l, r):
+            guard case .literal(.string(let text)) = r.kind else { return plain(e, scope, rows) }
+            if case .star = l.kind { return anyColumn(rows, e.range) { term(text, $0, caseSensitive, e.range) } }
+            var names: Set<String> = []
+            columnNames(l, scope.env, into: &names)
+            if rows.relation.open.isEmpty, names.contains(where: { rows.column($0) == nil }) { return constant(.bool(false), e.range) }
+            return bind(l, scope).map { term(text, convert($0, to: .string), caseSensitive, e.range) }
         case .binary(let op, let l, let r):
             if case .star = l.kind {
                 return anyColumn(rows, e.range) { c in Expr(.binary(op, c, r), e.range) }(scope, self)
@@ -135,6 +142,12 @@ extension BindingSession {
             return plain(e, scope, rows)
         default: return plain(e, scope, rows)
         }
+    }
+
+    /// `column:"text"`, which the parser reads as `has`: stars in its text stand for anything, as in a bare text.
+    private func isColon(_ l: Expr, _ r: Expr) -> Bool {
+        let low = max(0, min(l.range.upper, text.count))
+        return text[low..<max(low, min(r.range.lower, text.count))].contains(UInt8(ascii: ":"))
     }
 
     private func combined(_ op: BinaryOperator, _ x: BoundExpr, _ y: BoundExpr, _ range: SourceRange) -> BoundExpr {

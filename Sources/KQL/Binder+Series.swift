@@ -22,7 +22,7 @@ extension BindingSession {
         }
         let keyColumns = p.columns, keyExprs = p.exprs
         guard let axis = bindAxis(on, from, to, step, scope, op) else {
-            for item in items { _ = bindSeriesItem(item, scope, AggregateCollector(keyColumns: [])) }
+            for item in items { _ = bindSeriesItem(item, scope, AggregateCollector(keyColumns: []), []) }
             return unknownRelation(op.range)
         }
         let collector = AggregateCollector(keyColumns: [])
@@ -31,7 +31,7 @@ extension BindingSession {
         var results: [BoundExpr] = []
         var failed = false
         for item in items {
-            guard let s = bindSeriesItem(item, scope, collector) else {
+            guard let s = bindSeriesItem(item, scope, collector, keyColumns.map(\.name) + names) else {
                 failed = true
                 continue
             }
@@ -59,7 +59,7 @@ extension BindingSession {
             end = end.map { BoundExpr(.call(BinaryOperator.add.rawValue, [binned($0), axis.step]), axis.value.type, $0.range) }
         }
         if !isRange { end = axis.to }
-        let binColumn = column(axis.name, axis.value.type)
+        let binColumn = column(axis.name ?? "Column1", axis.value.type)
         let outputs = collector.aggregates.flatMap(\.outputs)
         var grouped = Plan(
             .summarize(source, keys: keyExprs + [bin], aggregates: collector.aggregates), columns: keyColumns + [binColumn] + outputs,
@@ -71,7 +71,7 @@ extension BindingSession {
         var out = Projection()
         for c in keyColumns { out.add(c, none) }
         for n in names { out.add(column(n, .dynamic), none) }
-        out.add(column(axis.name, .dynamic), none)
+        out.add(column(axis.name ?? defaultName(avoiding: out.contains), .dynamic), none)
         var options: [String: Value] = ["keys": .long(Int64(keyColumns.count)), "defaults": .dynamic(.array(defaults))]
         if let kind = op.parameter("kind") { options["kind"] = .string(parameterText(kind)) }
         let null = constant(.null(axis.value.type), op.range)
@@ -83,7 +83,7 @@ extension BindingSession {
     }
 
     private struct Axis {
-        let name: String
+        let name: String?
         let value: BoundExpr
         let from: BoundExpr?
         let to: BoundExpr?
@@ -93,7 +93,7 @@ extension BindingSession {
     private func bindAxis(_ on: Expr, _ from: Expr?, _ to: Expr?, _ step: Expr?, _ scope: Scope, _ op: Operator) -> Axis? {
         var value = on
         if case .named(_, let v) = on.kind { value = v }
-        let name = resultName(on, scope).flatMap { $0.isEmpty ? nil : $0 } ?? defaultName { scope.row?.column($0) != nil }
+        let name = resultName(on, scope).flatMap { $0.isEmpty ? nil : $0 }
         guard let step else {
             error(.rangeTypes, "`make-series` needs a step", op.keyword.range)
             return nil
@@ -125,7 +125,7 @@ extension BindingSession {
     }
 
     private func bindSeriesItem(
-        _ item: Expr, _ scope: Scope, _ collector: AggregateCollector
+        _ item: Expr, _ scope: Scope, _ collector: AggregateCollector, _ taken: [String]
     ) -> (name: String, value: BoundExpr, standard: Dynamic)? {
         var value = item
         var given: Expr?
@@ -162,7 +162,7 @@ extension BindingSession {
         {
             suggested = collector.aggregates.flatMap(\.outputs).first { $0.id == id }?.name
         }
-        let own = name?.text ?? suggested ?? defaultName { _ in false }
+        let own = name?.text ?? suggested ?? defaultName(avoiding: taken.contains)
         return (own, bound, standard)
     }
 

@@ -19,6 +19,7 @@ extension BindingSession {
     }
 
     private func bindTabularKind(_ e: Expr, _ env: Environment?) -> Relation? {
+        if let (pattern, args, path, home) = patternCall(e, env) { return bindPattern(pattern, args, path, home, e, env) }
         switch e.kind {
         case .paren(let inner): return bindRelation(inner, env)
         case .query(let q): return bindQuery(q, env)
@@ -42,6 +43,9 @@ extension BindingSession {
         case .function(let p, let body, let home)?: return callTabularFunction(n, p, body, home, [], Scope(env), range)
         case .scalar?:
             error(.notTabular, "`\(n.text)` is a value, not a table", range)
+            return nil
+        case .pattern?:
+            error(.argumentCount, "`\(n.text)` is a pattern and needs its arguments", range)
             return nil
         case .failed?: return nil
         case .marker?, nil: break
@@ -119,6 +123,11 @@ extension BindingSession {
             guard case .constant(.string(let table)) = n.kind else {
                 error(.notConstant, "`table()` takes a constant name", first.range)
                 return nil
+            }
+            // Rows that the query itself names come first, as the functions that Microsoft publishes rely on.
+            switch env?.lookup(table) {
+            case .tabular?, .shared?: return bindTableName(Name(table, range: first.range, isQuoted: true), range, env)
+            default: break
             }
             if let r = bindTable(table, range) { return r }
             unknown(.unknownTable, "table", table, first.range, among: schemas.tableNames)

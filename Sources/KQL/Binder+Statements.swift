@@ -57,6 +57,8 @@ extension BindingSession {
             var e = env
             for p in parameters { e = declareParameter(p, e) }
             return e
+        case .declarePattern(let p):
+            return Environment(p.name.text, .pattern(p, env ?? Environment.root), parent: env)
         case .other(let keyword):
             error(.unsupportedStatement, "statement `\(keyword.text)` is not supported", s.range)
             return env
@@ -156,7 +158,7 @@ extension BindingSession {
         case .name(let n):
             switch lookup(n.text, env) {
             case .scalar?: return false
-            case .tabular?, .shared?: return true
+            case .tabular?, .shared?, .pattern?: return true
             case .marker(let tabular)?: return tabular
             case .function(let p, let body, let e)?: return isTabularFunction(body, p, e)
             case .failed?: return true
@@ -164,10 +166,12 @@ extension BindingSession {
             }
         case .methodCall: return true
         case .member(let base, _):
+            if patternCall(e, env) != nil { return true }
             if case .call(let n, _) = base.kind { return n.text == "database" || n.text == "cluster" || n.text == "workspace" }
             if case .methodCall = base.kind { return true }
             return false
         case .call(let n, _):
+            if patternCall(e, env) != nil { return true }
             if case .function(let p, let body, let e)? = lookup(n.text, env) { return isTabularFunction(body, p, e) }
             if n.text == "toscalar" { return false }
             if BindingSession.tabularFunctions.contains(n.text) { return true }

@@ -106,6 +106,7 @@ final class Environment {
         /// A plan computed once: `materialize`, `as`, the input of `invoke`.
         case shared(SharedPlan, Relation)
         case function([Parameter], FunctionBody, Environment)
+        case pattern(PatternDeclaration, Environment)
         /// Bound with errors, already reported.
         case failed
         /// Stands in while only the kind of an expression is asked for.
@@ -251,7 +252,6 @@ final class BindingSession {
     private var reported: Set<Diagnostic> = []
     private var nextShared = 0
     private var nextRow = 0
-    private var unnamed = 0
     /// Columns whose expression failed: what uses them fails silently.
     var poisoned: Set<ColumnID> = []
     /// Operators and table references bound so far.
@@ -325,10 +325,11 @@ final class BindingSession {
         return RowScope(both, serial: nextRow, sides: (left, right))
     }
 
-    /// `Column1`, `Column2` ...: names for expressions that suggest none.
+    /// `Column1`, `Column2` ...: names for expressions that suggest none, the first that is free in the list of columns.
     func defaultName(avoiding taken: (String) -> Bool) -> String {
-        repeat { unnamed += 1 } while taken("Column\(unnamed)")
-        return "Column\(unnamed)"
+        var n = 1
+        while taken("Column\(n)") { n += 1 }
+        return "Column\(n)"
     }
 
     /// Counts an operator or source; false when the query has grown past its limit (reported once).

@@ -199,16 +199,19 @@ extension Parser {
         return first + mvSettings()
     }
 
+    /// `limit n`; a sample of the pages has `take n`.
+    private mutating func rowLimit() -> Expr? { eat("limit") || eat("take") ? expression() : nil }
+
     private mutating func mvExpand() -> Body {
         let p = mvSettings()
         let items = mvItems()
-        return (.mvExpand(items, limit: eat("limit") ? expression() : nil), p)
+        return (.mvExpand(items, limit: rowLimit()), p)
     }
 
     private mutating func mvApply() -> Body {
         let p = mvSettings()
         let items = mvItems()
-        let limit: Expr? = eat("limit") ? expression() : nil
+        let limit = rowLimit()
         if at("id"), token(1).kind == .typedLiteral {
             advance()
             advance()

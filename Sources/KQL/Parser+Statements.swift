@@ -147,7 +147,7 @@ extension Parser {
         return Parameter(name: name, kind: .scalar(type), defaultValue: eat("=") ? expression() : nil)
     }
 
-    private mutating func functionBody() -> FunctionBody {
+    mutating func functionBody() -> FunctionBody {
         let open = current
         defer { nesting -= 1 }
         guard enter(), expect("{", after: "the parameters") else { return FunctionBody(statements: [], result: missing(open.range.lower)) }
@@ -177,9 +177,8 @@ extension Parser {
             let parameters = parameterList()
             return Statement(.declareParameters(parameters), range(from: start))
         }
-        let keyword = Name(word, range: current.range)
-        // `declare pattern` has braces with `;` inside, which the skipping steps over.
-        skipToBoundary()
-        return Statement(.other(keyword), range(from: start))
+        advance()
+        let pattern = patternDeclaration()
+        return Statement(.declarePattern(pattern), range(from: start))
     }
 }

@@ -414,7 +414,8 @@ public final class Statement: Sendable {
         case expression(Expr)
         case set(Name, Expr?)
         case declareParameters([Parameter])
-        /// `alias`, `restrict`, `declare pattern`: read, and refused by the binder.
+        case declarePattern(PatternDeclaration)
+        /// `alias`, `restrict`: read, and refused by the binder.
         case other(Name)
     }
     public let kind: Kind

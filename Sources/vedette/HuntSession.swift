@@ -11,6 +11,14 @@ import Pipeline
 import Service
 import Tables
 
+/// A catalogue in which wildcards find no table, but names do.
+private struct NamedTables: SchemaCatalog {
+    let base: WorkspaceCatalog
+    func table(_ name: String) -> TableSchema? { base.table(name) }
+    var tableNames: [String] { [] }
+    var content: (any WorkspaceContent)? { base.content }
+}
+
 /// The data of a hunt, and one query after the other over it.
 final class HuntSession {
     let inputs: [HuntInput]
@@ -43,7 +51,7 @@ final class HuntSession {
 
     private var readsPipe: Bool { inputs.contains { $0.file.path == "-" } }
 
-    func binder(_ context: EvaluationContext) -> Binder {
+    func binder(_ context: EvaluationContext, wildcards: Bool = true) -> Binder {
         var options = BinderOptions(fold: { ConstantFolder.fold(name: $0, args: $1) }, levelLimit: HuntSession.levelLimit)
         options.severalResults = true
         // Standard input cannot be read twice.
@@ -54,7 +62,8 @@ final class HuntSession {
                 return try Executor(provider: tables, context: context, options: ExecutorOptions(stableTake: false)).collect(plan).batches
             }
         }
-        return Binder(functions: FunctionRegistry.standard, schemas: catalog, options: options)
+        return Binder(
+            functions: FunctionRegistry.standard, schemas: wildcards ? catalog : NamedTables(base: catalog), options: options)
     }
 
     /// Runs a query and prints its result. Throws the exit code of what went wrong, which was said.
@@ -72,7 +81,12 @@ final class HuntSession {
         let endsAtFirst = Switch()
         // One clock for all that the query needs, plugins that look at the data first included.
         context.watch = QueryWatch(context.limits) { Interrupt.wantsEnd || (endsAtFirst.isSet && Interrupt.wantsPartial) }
-        let bound = binder(context).bind(SyntaxTree.parse(text))
+        var bound = binder(context).bind(SyntaxTree.parse(text))
+        // Without data, `union *` and `search` mean the views of the query.
+        if inputs.isEmpty, !dryRun, let plan = bound.plan, readsTables(plan) {
+            let narrow = binder(context, wildcards: false).bind(SyntaxTree.parse(text))
+            if let plan = narrow.plan, !readsTables(plan), !narrow.diagnostics.contains(where: { $0.severity == .error }) { bound = narrow }
+        }
         let errors = bound.diagnostics.filter { $0.severity == .error }
         for d in store.shown(bound.diagnostics) where d.severity != .note { out.say(d) }
         guard let plan = bound.plan, errors.isEmpty else { throw ExitStatus.invalid }

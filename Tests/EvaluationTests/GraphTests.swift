@@ -162,6 +162,12 @@ import Testing
             names("\(bags) | extend a = 1 | evaluate bag_unpack(d, columnsConflict='keep_source')") == [
                 "i:long", "a:long", "b:real", "c:dynamic",
             ])
+        // As the page has it: the column that is kept stands among those of the bag.
+        #expect(
+            names(
+                "datatable(Name:string, d:dynamic)['Old', dynamic({'Name':'John','Age':20})] | evaluate bag_unpack(d, columnsConflict='keep_source')"
+            )
+                == ["Age:long", "Name:string"])
         #expect(names("datatable(k:string, v:long)['y',1,'x',2] | evaluate pivot(k, sum(v))") == ["x:long", "y:long"])
     }
 

@@ -274,6 +274,43 @@ import Testing
     ])
     func values(_ c: QueryCase) throws { try check(c) }
 
+    @Test(arguments: [
+        QueryCase(
+            "range x from 1 to 100 step 1 | summarize a = hll(iif(x % 2 == 0, x, 0), 2), b = hll(iif(x % 3 == 0, x, 0), 2), "
+                + "c = hll(iif(x % 5 == 0, x, 0), 2) | evaluate dcount_intersect(a, b, c) | project s0 - 1, s1 - 1, s2 - 1", ["50|16|3"]),
+        QueryCase(
+            "range x from 1 to 3 step 1 | summarize a = hll(x), b = hll(x + 5) | evaluate dcount_intersect(a, b) | project s0, s1", ["3|0"]),
+        QueryCase("print a = dynamic(null), b = dynamic(null) | evaluate dcount_intersect(a, b) | project-keep s*", ["0|0"]),
+    ])
+    func intersections(_ c: QueryCase) throws { try check(c) }
+
+    static let oneSchema = "let s1 = datatable(Uri:string, HttpStatus:int)[] | getschema; "
+
+    @Test(arguments: [
+        QueryCase(
+            oneSchema
+                + "let s2 = datatable(Uri:string, HttpStatus:int, Referrer:string)[] | getschema; union s1, s2 | evaluate schema_merge()",
+            ["Uri|0|System.String|string", "HttpStatus|1|System.Int32|int", "Referrer|2|System.String|string"]),
+        QueryCase(
+            oneSchema
+                + "let s2 = datatable(Uri:string, Referrer:string, HttpStatus:int)[] | getschema; union s1, s2 | evaluate schema_merge()",
+            [
+                "Uri|0|System.String|string", "Referrer|1|System.String|string",
+                "HttpStatus|-1|ERROR(unknown CSL type:ERROR(columns are out of order))|ERROR(columns are out of order)",
+            ]),
+        QueryCase(
+            oneSchema + "let s2 = datatable(Uri:string, Referrer:string, HttpStatus:int)[] | getschema; "
+                + "union s1, s2 | evaluate schema_merge(PreserveOrder = false)",
+            ["Uri|0|System.String|string", "Referrer|1|System.String|string", "HttpStatus|2|System.Int32|int"]),
+    ])
+    func schemas(_ c: QueryCase) throws { try check(c) }
+
+    @Test func severalTypes() {
+        #expect(throws: EvaluationError.self) {
+            try QueryRunner().rows("union (print a = 1 | getschema), (print a = 'x' | getschema) | evaluate schema_merge()")
+        }
+    }
+
     /// Beyond what is held exactly: the same value whatever the parts, with the error that the accuracy promises.
     @Test func large() throws {
         let all = try QueryRunner().rows("range x from 1 to 20000 step 1 | summarize h = hll(x) | project h, dcount_hll(h)")

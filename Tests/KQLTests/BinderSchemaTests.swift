@@ -17,6 +17,12 @@ import Testing
         ("T | project a, todouble(a), tolong(i)", "a:long, a1:real, i:long"),
         ("T | project a | extend a + 1, a * 2, Column2 = 'x'", "a:long, Column1:long, Column2:string"),
         ("T | project a | extend bin(a, 10)", "a:long"),
+        // Each list of columns counts for itself, however often a let is bound.
+        ("T | project a + 1 | project Column1 + 1, -Column1", "Column1:long, Column2:long"),
+        ("T | project a + 1 | extend Column1 + 1", "Column1:long, Column2:long"),
+        ("let A = T | project a + 1; let B = T | project a * 2; union A, B", "Column1:long"),
+        ("let A = T | project a + 1; A | join kind=inner A on Column1", "Column1:long, Column11:long"),
+        ("T | where toscalar(T | project a + 1 | take 1) > 0 | project -a", "Column1:long"),
         ("T | project b | extend n = strlen(b), b = 'z'", "b:string, n:long"),
         // Types
         ("T | project i + 1, x = i + i, a / 2, a / 2.0, r % 2", "Column1:long, x:long, Column2:long, Column3:real, Column4:real"),

@@ -61,7 +61,7 @@ extension AggregateRegistry {
             "avg", [parameter("expr", .summable)], meanType, .prefixed("avg"), "The mean of the values that are not null."
         ) { SumAccumulator($0, average: true) }
         func binary(_ name: String, _ operation: BinaryAllAccumulator.Operation, _ text: String) -> AggregateFunction {
-            AggregateFunction(name, [parameter("expr", .integer)], .type(.long), .prefixed(name), text) { _ in
+            AggregateFunction(name, [parameter("expr", .integer)], .type(.long), .columns, text) { _ in
                 BinaryAllAccumulator(operation)
             }
         }

@@ -351,7 +351,7 @@ extension AggregateRegistry {
                 .prefixed("tdigest"), "The values as a digest, for percentile_tdigest; exact up to 2,048 different values."
             ) { DigestAccumulator($0, merges: false) },
             AggregateFunction(
-                "tdigest_merge", [SignatureParameter("digest", .dynamic)], .type(.dynamic), .prefixed("tdigest_merge"),
+                "tdigest_merge", [SignatureParameter("digest", .dynamic)], .type(.dynamic), .prefixed("merge_tdigests"),
                 aliases: ["merge_tdigest"], "The union of digests of tdigest."
             ) { DigestAccumulator($0, merges: true) },
         ]

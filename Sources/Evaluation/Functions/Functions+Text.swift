@@ -13,7 +13,8 @@ extension Functions {
             "strcat_delim(\"-\", 1, 2) == \"1-2\"",
             .lenient { a in .string(a.dropFirst().map(textValue).joined(separator: text(a, 0))) }),
         ScalarFunction(
-            "strcat_array", "array:dynamic delimiter:string", .type(.string), "The elements' texts with a delimiter between them.",
+            "strcat_array", "array:dynamic delimiter:string", .type(.string), aliases: ["array_strcat"],
+            "The elements' texts with a delimiter between them.",
             "strcat_array(dynamic([1,2]), \"-\") == \"1-2\"",
             .lenient { a in .string((array(a, 0) ?? []).map(dynamicText).joined(separator: text(a, 1))) }),
         ScalarFunction(

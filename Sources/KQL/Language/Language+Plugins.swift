@@ -47,6 +47,15 @@ extension Language {
             "print ip = '2001:db8::1' | evaluate ipv6_lookup((datatable(net: string)['2001:db8::/32']), ip, net)",
             notes: ""),
         plugin(
+            "dcount_intersect", "dcount_intersect(hll, hll, ...)",
+            "Sizes of intersections of hll sketches: of the first two, the first three ...",
+            "range x from 1 to 12 step 1 | summarize a = hll(x % 4), b = hll(x % 3) | evaluate dcount_intersect(a, b)",
+            notes: "2 to 8 sketches; exact as long as they are"),
+        plugin(
+            "schema_merge", "schema_merge([PreserveOrder])", "Merges rows of getschema into one schema.",
+            "union (print a = 1 | getschema), (print a = 1, b = 'x' | getschema) | evaluate schema_merge()",
+            notes: "a column of several types is an error"),
+        plugin(
             "rolling_percentile", "rolling_percentile(column, percentile, axis, bin_size, bins [, group, ...])",
             "Percentiles over a moving window.",
             "range x from 1 to 5 step 1 | evaluate rolling_percentile(x, 50, x, 1, 3)"),
@@ -113,13 +122,9 @@ extension Language {
         refused(
             "funnel_sequence", "What happens before and after a sequence.", "it gives three tables; funnel_sequence_completion gives one"),
         refused("diffpatterns_text", "Patterns of texts in which two sets of rows differ.", "its method is not published"),
-        refused(
-            "dcount_intersect", "Sizes of intersections of hll sketches.",
-            "sets cannot be intersected by their sketches here; use join kind=inner over distinct values"),
         refused("infer_storage_schema", "The schema of stored files.", "files are read by --data, which infers their schema"),
         refused(
             "infer_storage_schema_with_suggestions", "The schema of stored files.", "files are read by --data, which infers their schema"),
-        refused("schema_merge", "Merges schemas.", "there are no schemas to merge; union them by name"),
         refused("row_window_session", "Sessions of rows.", "it is a function over serialized rows"),
         away("python", "Runs a Python program."), away("r", "Runs an R program."), away("sql_request", "Queries an SQL server."),
         away("mysql_request", "Queries a MySQL server."),

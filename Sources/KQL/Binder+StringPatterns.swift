@@ -1,0 +1,57 @@
+import Columnar
+
+// `declare pattern`: its calls are the bodies that their texts are mapped to.
+
+extension BindingSession {
+    /// The pattern that `name(...)` or `name(...).path` calls; nil if it calls something else.
+    func patternCall(_ e: Expr, _ env: Environment?) -> (PatternDeclaration, [Expr], Name?, Environment)? {
+        switch e.kind {
+        case .call(let name, let args):
+            guard case .pattern(let p, let home)? = lookup(name.text, env) else { return nil }
+            return (p, args, nil, home)
+        case .member(let base, let path):
+            guard case .call(let name, let args) = base.kind, case .pattern(let p, let home)? = lookup(name.text, env) else { return nil }
+            return (p, args, path, home)
+        default: return nil
+        }
+    }
+
+    /// The rows of a pattern's case. Kusto compares the texts as they are; there are no wildcards.
+    func bindPattern(_ p: PatternDeclaration, _ args: [Expr], _ path: Name?, _ home: Environment, _ e: Expr, _ env: Environment?)
+        -> Relation?
+    {
+        guard admit(e.range) else { return nil }
+        var values: [String] = []
+        for a in args {
+            guard let v = bind(a, Scope(env)) else { return nil }
+            guard case .string(let s)? = constantValue(v) else {
+                error(.notConstant, "pattern `\(p.name.text)` takes constant texts", a.range)
+                return nil
+            }
+            values.append(s)
+        }
+        guard let found = p.cases.first(where: { $0.arguments == values && $0.path == path?.text }) else {
+            let shown = values.map { "'\($0)'" }.joined(separator: ", ")
+            error(
+                .unknownTable, "pattern `\(p.name.text)` has no case for (\(shown))" + (path.map { ".['\($0.text)']" } ?? ""), e.range,
+                mend: "declare it")
+            return nil
+        }
+        guard expanding.count < 64, expand(p.name, found.body) else {
+            if expanding.count >= 64 { error(.recursion, "functions are nested too deeply at `\(p.name.text)`", e.range) }
+            return nil
+        }
+        defer { leave(found.body) }
+        var inner = home
+        let names = p.parameters.map(\.name) + (p.path.map { [$0] } ?? [])
+        for (name, text) in zip(names, values + (path.map { [$0.text] } ?? [])) {
+            inner = Environment(name.text, .scalar(constant(.string(text), e.range), row: nil), parent: inner)
+        }
+        let body = bodyEnvironment(found.body, inner)
+        guard isTabular(found.body.result, body) else {
+            error(.notTabular, "pattern `\(p.name.text)` gives a value where rows are needed", e.range)
+            return nil
+        }
+        return bindRelation(found.body.result, body)
+    }
+}
