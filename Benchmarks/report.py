@@ -100,7 +100,7 @@ def cores(result):
     pairs = max(c["pairs"] for c in result["cores"].values())
     lines = [
         "## Cores", "",
-        f"One thread against all in {pairs} pairs of runs: the median of the pairs' gains by the clock, their least and greatest, and the median without the "
+        f"One thread against all in {pairs} {'pair' if pairs == 1 else 'pairs'} of runs: the median of the pairs' gains by the clock, their least and greatest, and the median without the "
         "start (it is not divided). One large file holds the same records as one gzip stream.", "",
     ]
     rows = [
