@@ -42,13 +42,14 @@ public final class Chunk: @unchecked Sendable {
     /// The structural indices of the records: positions in the record, for the JSON extractor. Valid as long as the data.
     public var positions: UnsafePointer<UInt32>? { UnsafePointer(frames.positions) }
 
-    public init() {
-        capacity = Chunk.targetSize
-        frames.capacity = capacity + 256
+    /// `capacity`: bytes of data for which there is room at first.
+    public init(capacity: Int = Chunk.targetSize) {
+        self.capacity = max(1, capacity)
+        frames.capacity = self.capacity + 256
         frames.positions = .allocate(capacity: frames.capacity)
         vk_frame_index_reset(&frames)
-        bytes = UnsafeMutableRawPointer.allocate(byteCount: capacity + Chunk.padding, alignment: 64)
-        bytes.initializeMemory(as: UInt8.self, repeating: 0, count: capacity + Chunk.padding)
+        bytes = UnsafeMutableRawPointer.allocate(byteCount: self.capacity + Chunk.padding, alignment: 64)
+        bytes.initializeMemory(as: UInt8.self, repeating: 0, count: self.capacity + Chunk.padding)
     }
 
     deinit {
@@ -84,10 +85,10 @@ public final class Chunk: @unchecked Sendable {
         vk_frame_index_reset(&frames)
     }
 
-    /// Room for at least `n` more bytes; the writable range.
+    /// Room for `n` more bytes.
     func spare(_ n: Int) -> UnsafeMutableRawBufferPointer {
         if capacity - count < n { resize(max(capacity * 2, count + n)) }
-        return UnsafeMutableRawBufferPointer(start: bytes + count, count: capacity - count)
+        return UnsafeMutableRawBufferPointer(start: bytes + count, count: n)
     }
 
     func advance(_ n: Int) {

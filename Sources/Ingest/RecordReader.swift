@@ -42,6 +42,8 @@ public final class RecordReader {
 
     /// Hand out what is there instead of filling a chunk: for pipes whose records should not wait.
     public var returnsEarly = false
+    /// Inflated bytes that a chunk aims at. Less, for looking at the beginning of a stream: each call of the decoder copies its window.
+    public var chunkSize = Chunk.targetSize
     /// Records handed out so far.
     public internal(set) var recordCount: UInt64 = 0
     /// The last record stood in an envelope or array: such documents may be rewritten in place.
@@ -143,14 +145,12 @@ public final class RecordReader {
             throw failure
         }
         // At least as much again as was carried, so that a long record is not copied over and over.
-        let target = max(Chunk.targetSize, 2 * carried)
+        let target = max(chunkSize, 2 * carried)
         var outcome = StreamDecoder.Outcome.starved
         fill: while chunk.count < target {
             let at = base + UInt64(chunk.count)
             do {
-                // In large pieces: each call of the decoder copies its window.
-                let piece = returnsEarly ? min(64 << 10, target - chunk.count) : target - chunk.count
-                outcome = try decoder.decode(into: chunk.spare(piece), final: final, read: read)
+                outcome = try decoder.decode(into: chunk.spare(target - chunk.count), final: final, read: read)
             } catch  where chunk.count > carried {
                 // What was decoded before is handed out first.
                 pendingFailure = error

@@ -34,6 +34,8 @@ final class ReadAhead {
         var end: Result<Void, any Error>?
         var isReading = false
         var isStopped = false
+        /// Chunks that there are.
+        var made = 1
     }
 
     private final class Shared: Sendable {
@@ -51,7 +53,6 @@ final class ReadAhead {
     private let spare: SpareCores
     private let shared: Shared
     private var current: Chunk?
-    private var made = 1
 
     /// `chunk` is used for reading; it must not be used by others until this object is gone.
     init(_ reader: RecordReader, chunk: Chunk, spare: SpareCores) {
@@ -77,7 +78,9 @@ final class ReadAhead {
                 if !s.filled.isEmpty { return Unchecked(.filled(s.filled.removeFirst())) }
                 if s.isReading { return Unchecked(.wait) }
                 if let end = s.end { return Unchecked(.end(end)) }
-                return Unchecked(.read(s.free.popLast() ?? Chunk()))
+                if let chunk = s.free.popLast() { return Unchecked(.read(chunk)) }
+                s.made += 1
+                return Unchecked(.read(Chunk()))
             }
             switch step.value {
             case .wait: shared.moved.wait()
@@ -104,12 +107,7 @@ final class ReadAhead {
     private func readAhead() {
         let isWanted = shared.state.withLock { !$0.isReading && $0.end == nil && $0.filled.count < 2 }
         guard isWanted, spare.take() else { return }
-        let missing = Unchecked((0..<(ReadAhead.depth + 1 - made)).map { _ in Chunk() })
-        made = ReadAhead.depth + 1
-        shared.state.withLock { s in
-            s.free += missing.value
-            s.isReading = true
-        }
+        shared.state.withLock { $0.isReading = true }
         let reader = Unchecked(reader)
         DispatchQueue.global(qos: .userInitiated).async { [shared, spare] in
             while let chunk = ReadAhead.place(shared) {
@@ -131,10 +129,14 @@ final class ReadAhead {
 
     /// A chunk to be filled; nil if reading is to stop.
     private static func place(_ shared: Shared) -> Unchecked<Chunk>? {
-        shared.state.withLock { s in
-            if s.isStopped || s.end != nil { return nil }
-            return s.free.popLast().map { Unchecked($0) }
+        let (free, isMissing) = shared.state.withLock { s -> (Unchecked<Chunk>?, Bool) in
+            if s.isStopped || s.end != nil { return (nil, false) }
+            if let chunk = s.free.popLast() { return (Unchecked(chunk), false) }
+            guard s.made <= ReadAhead.depth else { return (nil, false) }
+            s.made += 1
+            return (nil, true)
         }
+        return isMissing ? Unchecked(Chunk()) : free
     }
 
     /// Waits for a read that is under way.

@@ -48,14 +48,38 @@ public struct ReplayOptions: Sendable {
 /// a file read ahead for the others, so that one large file is inflated on one core and searched on another. The engine's
 /// watermark is the least of what unfinished and unstarted files may still bring, so ticks become final as the replay moves on.
 public final class Replay: Sendable {
+    /// What is known of all files; changed by one thread at a time.
     private struct State {
-        var next = 0
-        var clocks: [SourceClock?]
+        var clocks: [SourceClock]
         var finished: [Bool]
         var summary = ReplaySummary()
         var events: [AlertEvent] = []
-        var failure: (any Error)?
     }
+
+    /// What a worker brings: of one file in order.
+    private struct Item: Sendable {
+        enum News: Sendable {
+            case chunk(ChunkResult)
+            case end(recognized: Bool)
+            case problem(String)
+        }
+        let index: Int
+        let path: String
+        /// The file's clock behind what is brought.
+        let clock: SourceClock
+        let news: News
+    }
+
+    /// Who takes things in; used by one thread at a time.
+    private struct Receiver {
+        let engine: DetectionEngine
+        let deadLetter: (DeadLetter) -> Void
+        let late: (_ record: LateRow, _ source: String) -> Void
+    }
+
+    /// Chunks that may wait for the engine; rows that survive count as well, since they are what takes memory.
+    private static let waitingChunks = 16
+    private static let rowsPerChunk = 64
 
     private let options: ReplayOptions
     private let catalog: WorkspaceCatalog
@@ -74,17 +98,18 @@ public final class Replay: Sendable {
         progress: @escaping @Sendable (Int) -> Void, isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws -> (events: [AlertEvent], summary: ReplaySummary) {
         let normalizer = ChunkProcessor.normalizer(for: engine.ruleSet, catalog: catalog, options: options.normalizer)
-        let ordered = order(files, normalizer: normalizer)
+        let ordered = FileOrder(normalizer: normalizer, options: options).sorted(files)
         let low = options.from ?? 0
         let isBounded = options.from != nil || options.to != nil
         let interval: ClosedRange<Int64>? = isBounded ? low...max(low, options.to ?? KustoTime.maximum) : nil
         let total = ordered.count + (standardInput ? 1 : 0)
-        let state = Mutex(
-            State(
-                clocks: ordered.map { SourceClock(watermark: $0.lowerBound > 0 ? $0.lowerBound : nil) }
-                    + (standardInput ? [SourceClock()] : []), finished: Array(repeating: false, count: total)))
-        // The engine and the sinks of dead letters and late records are used under the mutex only.
-        let shared = Unchecked((engine: engine, deadLetter: deadLetter, late: late))
+        let clocks =
+            ordered.map { SourceClock(watermark: $0.lowerBound > 0 ? $0.lowerBound : nil) } + (standardInput ? [SourceClock()] : [])
+        let handover = Handover<State, Item>(
+            State(clocks: clocks, finished: Array(repeating: false, count: total)), room: Replay.waitingChunks)
+        let pending = Mutex((next: 0, failure: (any Error)?.none))
+        // Used by the thread that is inside the handover.
+        let shared = Unchecked(Receiver(engine: engine, deadLetter: deadLetter, late: late))
         let rules = engine.ruleSet
         let workers = max(1, min(options.threads, total))
         let spare = SpareCores(options.threads - workers)
@@ -92,13 +117,19 @@ public final class Replay: Sendable {
             let processor = ChunkProcessor(rules: rules, normalizer: normalizer, interval: interval)
             let chunk = Chunk()
             while !isCancelled() {
-                let index = state.withLock { s -> Int? in
-                    guard s.next < total, s.failure == nil else { return nil }
-                    defer { s.next += 1 }
-                    return s.next
+                let index = pending.withLock { p -> Int? in
+                    guard p.next < total, p.failure == nil else { return nil }
+                    defer { p.next += 1 }
+                    return p.next
                 }
                 guard let index else { break }
                 let path = index < ordered.count ? ordered[index].path : "-"
+                var clock = clocks[index]
+                func bring(_ news: Item.News, weight: Int = 1) {
+                    handover.bring(Item(index: index, path: path, clock: clock, news: news), weight: weight) { s, item in
+                        self.take(item, &s, shared.value)
+                    }
+                }
                 do {
                     let input: any RawInput = index < ordered.count ? try FileInput(path: path) : PipeInput(isCancelled: isCancelled)
                     let reader = RecordReader(input, limits: options.limits)
@@ -106,34 +137,22 @@ public final class Replay: Sendable {
                     let chunks = ReadAhead(reader, chunk: chunk, spare: spare)
                     defer { chunks.finish() }
                     while !isCancelled(), let chunk = try chunks.next() {
-                        let result = try processor.process(chunk, stream: &stream)
+                        var result = try processor.process(chunk, stream: &stream)
                         progress(result.compressedBytes)
-                        state.withLock { s in
-                            deliver(result, index, path, &s, shared.value.engine, shared.value.deadLetter)
-                            s.summary.lateRecords += shared.value.engine.late.count
-                            for r in shared.value.engine.late { shared.value.late(r, path) }
-                        }
+                        for t in result.clockTimes { clock.observe(t) }
+                        result.clockTimes = []
+                        let rows = result.survivors.reduce(0) { $0 + $1.matches.rows.count }
+                        bring(.chunk(result), weight: 1 + rows / Replay.rowsPerChunk)
                     }
-                    let recognized = stream.recognized > 0 || stream.unrecognized == 0
-                    state.withLock { s in
-                        s.finished[index] = true
-                        s.summary.files += 1
-                        if !recognized { s.summary.unrecognizedFiles.append(path) }
-                        s.summary.futureTimes += s.clocks[index]?.futureTimes ?? 0
-                        advance(&s, shared.value.engine)
-                    }
+                    bring(.end(recognized: stream.recognized > 0 || stream.unrecognized == 0))
                 } catch let error as IngestError {
-                    state.withLock { s in
-                        s.finished[index] = true
-                        s.summary.problems.append(error.description)
-                        advance(&s, shared.value.engine)
-                    }
+                    bring(.problem(error.description))
                 } catch {
-                    state.withLock { s in if s.failure == nil { s.failure = error } }
+                    pending.withLock { p in if p.failure == nil { p.failure = error } }
                 }
             }
             spare.give()
-            state.withLock { s in
+            handover.withState { s in
                 s.summary.counters.add(processor.counters)
                 s.summary.costs.merge(processor.costs) { a, b in
                     var sum = a
@@ -142,8 +161,8 @@ public final class Replay: Sendable {
                 }
             }
         }
-        return try state.withLock { s in
-            if let failure = s.failure { throw failure }
+        if let failure = pending.withLock({ $0.failure }) { throw failure }
+        return handover.withState { s in
             s.events += engine.finish(to: options.to)
             s.summary.lateRows = engine.figures.reduce(0) { $0 + $1.lateRows }
             s.summary.unrecognizedFiles.sort()
@@ -152,51 +171,47 @@ public final class Replay: Sendable {
         }
     }
 
-    private func deliver(
-        _ result: ChunkResult, _ index: Int, _ path: String, _ s: inout State, _ engine: DetectionEngine, _ deadLetter: (DeadLetter) -> Void
-    ) {
+    private func take(_ item: Item, _ s: inout State, _ receiver: Receiver) {
+        s.clocks[item.index] = item.clock
+        switch item.news {
+        case .chunk(let result): deliver(result, item.path, &s, receiver)
+        case .end(let recognized):
+            s.finished[item.index] = true
+            s.summary.files += 1
+            if !recognized { s.summary.unrecognizedFiles.append(item.path) }
+            s.summary.futureTimes += item.clock.futureTimes
+            advance(&s, receiver.engine)
+        case .problem(let text):
+            s.finished[item.index] = true
+            s.summary.problems.append(text)
+            advance(&s, receiver.engine)
+        }
+    }
+
+    private func deliver(_ result: ChunkResult, _ path: String, _ s: inout State, _ receiver: Receiver) {
+        let engine = receiver.engine
         s.summary.records += result.records
         s.summary.rows += result.rows
         s.summary.rawBytes += result.rawBytes
         s.summary.compressedBytes += result.compressedBytes
         s.summary.deadLetters += result.problems.count
-        for p in result.problems { deadLetter(DeadLetter(source: path, problem: p)) }
+        for p in result.problems { receiver.deadLetter(DeadLetter(source: path, problem: p)) }
         for (table, t) in result.times { engine.observe(table: table, least: t.least, greatest: t.greatest) }
-        for t in result.clockTimes { s.clocks[index]?.observe(t) }
         s.events += engine.accept(result.survivors)
         advance(&s, engine)
+        s.summary.lateRecords += engine.late.count
+        for r in engine.late { receiver.late(r, path) }
     }
 
     /// The least time that any unfinished source may still bring.
     private func advance(_ s: inout State, _ engine: DetectionEngine) {
         var least = Int64.max
         for (i, clock) in s.clocks.enumerated() where !s.finished[i] {
-            guard let mark = clock?.watermark else { return }
+            guard let mark = clock.watermark else { return }
             least = min(least, mark)
         }
         if least == .max { return }
         s.events += engine.advance { _ in least }
-    }
-
-    /// Peeks at each file's first record, so that files start in event order.
-    private func order(_ files: [InputFile], normalizer: Normalizer) -> [InputFile] {
-        guard files.count > 1 else { return files }
-        let chunk = Chunk()
-        let times = Normalizer(catalog: catalog, needs: [String: Set<String>](), options: options.normalizer).makeSession()
-        return files.map { file -> InputFile in
-            var f = file
-            guard let input = try? FileInput(path: file.path) else { return f }
-            let reader = RecordReader(input, limits: options.limits)
-            reader.returnsEarly = true
-            guard (try? reader.next(into: chunk, final: true)) == .chunk, let first = chunk.records.first else { return f }
-            var stream = normalizer.stream(path: file.path, table: options.table)
-            times.normalize(
-                chunk: chunk.data, records: [RecordSlice(offset: first.offset, length: first.length)], stream: &stream
-            ) { _, _ in }
-            _ = times.finish()
-            if stream.lastTime > 0 { f.lowerBound = stream.lastTime }
-            return f
-        }.sorted { ($0.lowerBound, $0.path) < ($1.lowerBound, $1.path) }
     }
 }
 

@@ -134,6 +134,22 @@ import Testing
         }
     }
 
+    /// A look at the beginning reads and inflates little, and gives the same records as a whole chunk.
+    @Test func chunksMayBeSmall() throws {
+        let raw = bytes(lines(0..<4_000))
+        for content in [raw, try gzip(raw), try zstd(raw)] {
+            let reader = RecordReader(MemoryInput(content, piece: { 4_096 }))
+            reader.chunkSize = 8 << 10
+            let chunk = Chunk()
+            var all = Harvest()
+            while try reader.next(into: chunk, final: true) == .chunk {
+                #expect(chunk.produced <= 8 << 10)
+                all.take(chunk)
+            }
+            #expect(all.texts == lines(0..<4_000))
+        }
+    }
+
     @Test func aSignalEndsTheWait() throws {
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)
