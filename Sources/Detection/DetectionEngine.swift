@@ -28,6 +28,21 @@ public struct CheckpointDelta: Sendable {
     /// The engine's own state.
     public var engine: [UInt8] = []
     public init() {}
+
+    /// One document of it.
+    public enum Change: Sendable {
+        case added(SegmentID, [UInt8])
+        case dropped(SegmentID)
+        case rule(_ fingerprint: String, [UInt8])
+        case engine([UInt8])
+    }
+
+    public func forEachChange(_ body: (Change) throws -> Void) rethrows {
+        for s in added { try body(.added(s.id, s.bytes)) }
+        for id in dropped { try body(.dropped(id)) }
+        for r in rules { try body(.rule(r.fingerprint, r.bytes)) }
+        if !engine.isEmpty { try body(.engine(engine)) }
+    }
 }
 
 /// All state as the store gives it back.
@@ -264,16 +279,23 @@ public final class DetectionEngine {
 
     // MARK: Checkpoints
 
-    /// What changed since ``checkpointed()``.
+    /// What changed since ``checkpointed()``, all of it at once.
     public func checkpointDelta() -> CheckpointDelta {
         var delta = CheckpointDelta()
-        for r in runtimes where r.hasChanges {
-            let (segments, dropped) = r.checkpointDelta()
-            let f = r.program.fingerprint
-            delta.added += segments.map { (CheckpointDelta.SegmentID(rule: f, leg: $0.leg, id: $0.id), $0.bytes) }
-            delta.dropped += dropped.map { CheckpointDelta.SegmentID(rule: f, leg: $0.leg, id: $0.id) }
-            delta.rules.append((f, r.encoded()))
+        forEachChange {
+            switch $0 {
+            case .added(let id, let bytes): delta.added.append((id, bytes))
+            case .dropped(let id): delta.dropped.append(id)
+            case .rule(let fingerprint, let bytes): delta.rules.append((fingerprint, bytes))
+            case .engine(let bytes): delta.engine = bytes
+            }
         }
+        return delta
+    }
+
+    /// Hands over what changed since ``checkpointed()``, one document at a time: a large state is not in memory twice.
+    public func forEachChange(_ body: (CheckpointDelta.Change) throws -> Void) rethrows {
+        for r in runtimes where r.hasChanges { try r.forEachChange(body) }
         var w = StateWriter()
         w.u8(3)
         w.int(seen.count)
@@ -288,8 +310,7 @@ public final class DetectionEngine {
             w.texts(g.tables)
             w.i64(g.mark)
         }
-        delta.engine = w.sealed
-        return delta
+        try body(.engine(w.sealed()))
     }
 
     /// The last delta is safe.

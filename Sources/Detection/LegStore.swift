@@ -250,7 +250,7 @@ struct LegStore {
             w.u64(h.low)
             w.text(text)
         }
-        return w.sealed
+        return w.sealed()
     }
 
     mutating func restore(id: Int64, bytes: [UInt8], columns: [BoundColumn]) throws {

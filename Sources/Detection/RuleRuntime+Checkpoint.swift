@@ -47,24 +47,24 @@ extension RuleRuntime {
         w.bool(gap != nil)
         w.i64(gap?.least ?? 0)
         w.i64(gap?.greatest ?? 0)
-        return w.sealed
+        return w.sealed()
     }
 
-    func checkpointDelta() -> (segments: [(leg: Int, id: Int64, bytes: [UInt8])], dropped: [(leg: Int, id: Int64)]) {
-        var segments: [(Int, Int64, [UInt8])] = []
-        var dropped: [(Int, Int64)] = []
+    /// Hands over what changed since the last checkpoint, one encoded document at a time.
+    func forEachChange(_ body: (CheckpointDelta.Change) throws -> Void) rethrows {
+        func segment(_ leg: Int, _ id: Int64) -> CheckpointDelta.SegmentID { .init(rule: program.fingerprint, leg: leg, id: id) }
         for (leg, store) in stores.enumerated() {
             for id in store.added.sorted() {
-                do { if let bytes = try store.encoded(id) { segments.append((leg, id, bytes)) } } catch {
-                    failure = "rows cannot be saved: \(error)"
-                }
+                var encoded: [UInt8]?
+                do { encoded = try store.encoded(id) } catch { failure = "rows cannot be saved: \(error)" }
+                if let encoded { try body(.added(segment(leg, id), encoded)) }
             }
-            for id in store.dropped.sorted() { dropped.append((leg, id)) }
+            for id in store.dropped.sorted() { try body(.dropped(segment(leg, id))) }
         }
-        return (segments, dropped)
+        try body(.rule(program.fingerprint, encoded()))
     }
 
-    /// What ``checkpointDelta()`` gave is safe on disk.
+    /// What ``forEachChange(_:)`` gave is safe on disk.
     func checkpointed() {
         for i in stores.indices { stores[i].checkpointed() }
         isDirty = false

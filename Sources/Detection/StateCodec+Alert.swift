@@ -130,7 +130,7 @@ public enum AlertCodec {
                 w.optionalText(e.raw)
             }
         }
-        return w.sealed
+        return w.sealed()
     }
 
     public static func decode(_ bytes: [UInt8]) throws -> [Alert] {

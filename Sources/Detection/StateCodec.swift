@@ -7,11 +7,10 @@ public struct StateWriter {
     public private(set) var bytes: [UInt8] = []
     public init() {}
 
-    /// The bytes with their checksum behind them: a document as it is kept. Its first byte is its version.
-    public var sealed: [UInt8] {
-        var w = self
-        w.u64(StateWriter.checksum(bytes))
-        return w.bytes
+    /// The bytes with their checksum behind them: a document as it is kept. Its first byte is its version. Nothing may be written after it.
+    public mutating func sealed() -> [UInt8] {
+        u64(StateWriter.checksum(bytes))
+        return bytes
     }
 
     static func checksum(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes { vk_xxh3_64($0.baseAddress, $0.count, 0) } }

@@ -22,7 +22,11 @@ struct ByteWriter {
 
     mutating func sealed() -> [UInt8] {
         u64(bytes.withUnsafeBytes { vk_xxh3_64($0.baseAddress, $0.count, ByteReader.seed) })
-        return bytes
+        // A copy without spare room: positions of streams that are gone are remembered by the thousand.
+        var exact: [UInt8] = []
+        exact.reserveCapacity(bytes.count)
+        exact += bytes
+        return exact
     }
 }
 

@@ -73,6 +73,18 @@ public final class MatchWorker {
 
     public init(_ rules: RuleSet) { self.rules = rules }
 
+    /// Lets go of what is known of values that came neither since the last call nor between it and the one before. To be called from time to
+    /// time by who runs for long: memory then follows what comes, not how long it has come.
+    public func forgetUnused() { for s in states.values { s.forgetUnused() } }
+
+    /// Values whose atoms are remembered, and the memory that they take, roughly.
+    public var remembered: (values: Int, bytes: Int) {
+        states.values.reduce((0, 0)) {
+            let (values, bytes) = $1.remembered
+            return ($0.0 + values, $0.1 + bytes)
+        }
+    }
+
     /// Finds the survivors of every leg that reads `table`. `batch` has the columns of ``RuleSet/columns(of:)`` in that order;
     /// `key` gives the identity of a row, and is asked for rows that pass the leading filters of some leg only.
     public func evaluate(_ batch: Batch, table name: String, context: EvaluationContext, key: (Int) -> RowKey) throws -> [Matches] {

@@ -40,6 +40,17 @@ final class TableState {
         candidates = Array(repeating: [], count: table.legs.count)
     }
 
+    // MARK: Memory
+
+    /// Distinct lists of atoms of one column, beyond which its values are tested anew.
+    static let mostLists = 1 << 16
+
+    /// Forgets the values that did not come since the last time but one.
+    func forgetUnused() { for i in memos.indices { memos[i].age() } }
+
+    /// Values remembered, and the memory that they take, roughly.
+    var remembered: (values: Int, bytes: Int) { memos.reduce((0, 0)) { ($0.0 + $1.count, $0.1 + $1.bytes) } }
+
     // MARK: Candidates
 
     func findCandidates(_ batch: Batch, context: EvaluationContext, counters: inout MatchCounters) throws {
@@ -156,7 +167,7 @@ final class TableState {
         default: return try scanned(column, i, context, &counters)
         }
         guard let codes = text.codes else { return try scanned(column, i, context, &counters) }
-        if lists[i].atoms.count >= ValueMemo.capacity {
+        if lists[i].atoms.count >= TableState.mostLists {
             memos[i] = ValueMemo()
             lists[i] = AtomLists()
         }
@@ -169,7 +180,7 @@ final class TableState {
         for v in 0..<text.values.count {
             text.values.withBytes(v) { bytes in
                 let h = ValueMemo.hash(bytes)
-                if let known = memos[i].find(bytes, hash: h) {
+                if let known = memos[i].find(bytes, hash: h) ?? memos[i].revive(bytes, hash: h) {
                     numbers[v] = known
                     any = any || known != 0
                     found += 1
@@ -204,7 +215,7 @@ final class TableState {
 
     /// A column without a dictionary: every row is tested.
     private func scanned(_ column: Column, _ i: Int, _ context: EvaluationContext, _ counters: inout MatchCounters) throws -> View {
-        if lists[i].atoms.count >= ValueMemo.capacity {
+        if lists[i].atoms.count >= TableState.mostLists {
             memos[i] = ValueMemo()
             lists[i] = AtomLists()
         }

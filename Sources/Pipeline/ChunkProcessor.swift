@@ -51,6 +51,11 @@ public final class ChunkProcessor {
 
     public var counters: MatchCounters { worker.counters }
     public var costs: [LegReference: LegCost] { worker.costs }
+    /// Values whose atoms are remembered, and the memory that they take, roughly.
+    public var remembered: (values: Int, bytes: Int) { worker.remembered }
+
+    /// ``MatchWorker/forgetUnused()``
+    public func forgetUnused() { worker.forgetUnused() }
 
     /// A normaliser that materialises what the rules read.
     public static func normalizer(for rules: RuleSet, catalog: WorkspaceCatalog, options: NormalizerOptions = NormalizerOptions())

@@ -31,7 +31,6 @@ extension Daemon {
         var c = Checkpoint()
         let wall = WallClock.now
         if configuration.checkpoints {
-            c.delta = engine.checkpointDelta()
             if let tails {
                 let (changed, forgotten) = tails.checkpoint()
                 c.streams = changed.map { StreamRecord($0, records: sources[$0.id]?.records ?? 0) }
@@ -49,7 +48,8 @@ extension Daemon {
             c.status = status()
             lastStatus = wall
         }
-        try store.commit(c, now: wall)
+        let changes: ((CheckpointDelta.Change) throws -> Void) throws -> Void = { [engine] in try engine.forEachChange($0) }
+        try store.commit(c, now: wall, changes: configuration.checkpoints ? changes : nil)
         engine.checkpointed()
         forgottenRules = []
         hasNews = false
@@ -65,7 +65,8 @@ extension Daemon {
         notify.watchdog(now)
         guard now - lastHeartbeat >= KustoTime.ticksPerMinute else { return }
         lastHeartbeat = now
-        // A burst's memory is not kept for the quiet after it.
+        // A burst's memory is not kept for the quiet after it, nor are values that have stopped coming.
+        for p in processors { p.forgetUnused() }
         vk_heap_trim()
         heartbeat()
         try prune()

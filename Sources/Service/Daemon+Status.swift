@@ -1,3 +1,4 @@
+import CKernels
 import Columnar
 import Detection
 import Glibc
@@ -15,6 +16,7 @@ extension Daemon {
     func status() -> String {
         var counters = retired
         for p in processors { counters.add(p.counters) }
+        let remembered = processors.map(\.remembered)
         let letters = deadLetters.file
         let o: Dynamic = .object([
             .init("written", Daemon.time(WallClock.now)), .init("pid", .long(Int64(getpid()))),
@@ -33,6 +35,14 @@ extension Daemon {
                     .init("batches", .long(counters.batches)), .init("atom_kernels", .long(counters.atomKernels)),
                     .init("values_tested", .long(counters.valuesTested)), .init("memo_hits", .long(counters.memoHits)),
                     .init("residual_rows", .long(counters.residualRows)), .init("survivors", .long(counters.survivors)),
+                    .init("memo_values", .long(Int64(remembered.reduce(0) { $0 + $1.values }))),
+                ])),
+            .init(
+                "memory",
+                .object([
+                    .init("resident_bytes", .long(Int64(clamping: vk_resident_bytes()))),
+                    .init("allocated_bytes", .long(Int64(clamping: vk_allocated_bytes()))),
+                    .init("memo_bytes", .long(Int64(remembered.reduce(0) { $0 + $1.bytes }))),
                 ])),
         ])
         return JSONText.compact(o)

@@ -5,26 +5,17 @@ import Ingest
 import Rules
 
 extension StateStore {
-    /// Writes a checkpoint in one transaction. `now`: wall clock in ticks, for retention.
-    public func commit(_ c: Checkpoint, now: Int64) throws {
+    /// Writes a checkpoint in one transaction. `now`: wall clock in ticks, for retention. `changes` hands over, one at a time, further
+    /// documents of the rule runtime, besides those in the checkpoint's own delta.
+    public func commit(
+        _ c: Checkpoint, now: Int64, changes: ((_ write: (CheckpointDelta.Change) throws -> Void) throws -> Void)? = nil
+    ) throws {
         try wrap("cannot write the state to") {
             try queue.write { db in
                 for a in c.alerts { try StateStore.write(a, db, now) }
-                for s in c.delta.added {
-                    try db.execute(
-                        sql: "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?)",
-                        arguments: [s.id.rule, s.id.leg, s.id.id, StateStore.data(s.bytes)])
-                }
-                for s in c.delta.dropped {
-                    try db.execute(sql: "DELETE FROM segment WHERE rule = ? AND leg = ? AND id = ?", arguments: [s.rule, s.leg, s.id])
-                }
-                for r in c.delta.rules {
-                    try db.execute(
-                        sql: "INSERT OR REPLACE INTO rule_state VALUES (?, ?, NULL)",
-                        arguments: [r.fingerprint, StateStore.data(r.bytes)])
-                }
+                try c.delta.forEachChange { try StateStore.write($0, db) }
+                try changes? { try StateStore.write($0, db) }
                 for f in c.forgottenRules { try StateStore.forget(rule: f, db) }
-                if !c.delta.engine.isEmpty { try StateStore.meta("engine", c.delta.engine, db) }
                 if let status = c.status { try StateStore.meta("status", Array(status.utf8), db) }
                 for s in c.streams { try StateStore.write(s, db) }
                 for id in c.forgottenStreams { try db.execute(sql: "DELETE FROM stream WHERE id = ?", arguments: [id]) }
@@ -42,6 +33,19 @@ extension StateStore {
                         arguments: [name, Int64(bitPattern: mark.inode), Int64(clamping: mark.length)])
                 }
             }
+        }
+    }
+
+    private static func write(_ change: CheckpointDelta.Change, _ db: Database) throws {
+        switch change {
+        case .added(let s, let bytes):
+            try db.execute(
+                sql: "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?)", arguments: [s.rule, s.leg, s.id, data(bytes)])
+        case .dropped(let s):
+            try db.execute(sql: "DELETE FROM segment WHERE rule = ? AND leg = ? AND id = ?", arguments: [s.rule, s.leg, s.id])
+        case .rule(let fingerprint, let bytes):
+            try db.execute(sql: "INSERT OR REPLACE INTO rule_state VALUES (?, ?, NULL)", arguments: [fingerprint, data(bytes)])
+        case .engine(let bytes): try meta("engine", bytes, db)
         }
     }
 

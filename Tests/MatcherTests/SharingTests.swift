@@ -91,7 +91,7 @@ import Testing
     @Test func theMemoStaysBoundedAndRight() throws {
         let rules = try ruleSet(["Events | where Actor endswith '7'"])
         let worker = MatchWorker(rules)
-        let n = ValueMemo.capacity + 5000
+        let n = 2 * ValueMemo.generation + 5000
         let many = (0..<n).map { Event(actor: "a\($0)") }
         let first = try survivors(many, rules, batchRows: 1000, dictionary: true, worker: worker)
         let again = try survivors(many, rules, batchRows: 1000, dictionary: true, worker: worker)
@@ -99,24 +99,83 @@ import Testing
         #expect(again == first)
     }
 
-    @Test(arguments: [(found: 0, held: 0, limit: ValueMemo.firstLimit), (ValueMemo.firstLimit, ValueMemo.firstLimit, ValueMemo.capacity)])
+    // MARK: The memo
+
+    private func bytes<R>(_ n: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R { Array("v\(n)".utf8).withUnsafeBytes(body) }
+
+    private func insert(_ values: Range<Int>, _ memo: inout ValueMemo) {
+        for n in values { bytes(n) { memo.insert($0, hash: ValueMemo.hash($0), wake: Int32(n % 7)) } }
+    }
+
+    private func look(_ n: Int, _ memo: inout ValueMemo) -> Int32? {
+        bytes(n) { memo.find($0, hash: ValueMemo.hash($0)) ?? memo.revive($0, hash: ValueMemo.hash($0)) }
+    }
+
+    @Test(arguments: [
+        (found: 0, held: 0, limit: ValueMemo.firstLimit), (ValueMemo.firstLimit, ValueMemo.firstLimit, ValueMemo.generation),
+    ])
     func aFullMemoGrowsOnlyIfValuesCameAgain(found: Int, held: Int, limit: Int) {
         var memo = ValueMemo()
-        for n in 0..<ValueMemo.firstLimit {
-            Array("v\(n)".utf8).withUnsafeBytes { memo.insert($0, hash: ValueMemo.hash($0), wake: 1) }
-        }
+        insert(0..<ValueMemo.firstLimit, &memo)
         memo.settle(found: found)
         #expect(memo.count == held)
         #expect(memo.limit == limit)
     }
 
-    @Test func aMemoOfMostValuesStartsOver() {
+    @Test func aMemoOfMostValuesForgetsTheOlderHalf() {
         var memo = ValueMemo()
-        for n in 0..<ValueMemo.capacity {
-            Array("v\(n)".utf8).withUnsafeBytes { memo.insert($0, hash: ValueMemo.hash($0), wake: 1) }
+        for n in 0..<(2 * ValueMemo.generation) {
+            insert(n..<(n + 1), &memo)
             memo.settle(found: 1)
+            #expect(memo.count <= 2 * ValueMemo.generation)
         }
-        #expect(memo.count == 0)
-        #expect(memo.limit == ValueMemo.capacity)
+        #expect(memo.count == ValueMemo.generation && memo.limit == ValueMemo.generation)
+        #expect(look(0, &memo) == nil && look(ValueMemo.generation - 1, &memo) == nil)
+        for n in [ValueMemo.generation, 2 * ValueMemo.generation - 1] { #expect(look(n, &memo) == Int32(n % 7)) }
+    }
+
+    @Test func whatComesAgainOutlivesTheRest() {
+        var memo = ValueMemo()
+        insert(0..<500, &memo)
+        for round in 1...5 {
+            memo.age()
+            for n in 0..<100 { #expect(look(n, &memo) == Int32(n % 7)) }
+            // A second look finds it among the young.
+            #expect(bytes(0) { memo.find($0, hash: ValueMemo.hash($0)) } == 0)
+            #expect(memo.count == (round == 1 ? 600 : 200))
+        }
+        memo.age()
+        memo.age()
+        #expect(memo.count == 0 && memo.bytes == 0 && look(0, &memo) == nil)
+    }
+
+    @Test func longValuesFillAMemoByTheirBytes() {
+        var memo = ValueMemo()
+        var largest = 0
+        for n in 0..<6000 {
+            var value = [UInt8](repeating: 0x61, count: ValueMemo.maximumLength - 8)
+            value += Array(String(10_000_000 + n).utf8)
+            value.withUnsafeBytes { memo.insert($0, hash: ValueMemo.hash($0), wake: 0) }
+            memo.settle(found: 1)
+            largest = max(largest, memo.bytes)
+        }
+        #expect(largest > ValueMemo.generationBytes && largest < 2 * ValueMemo.generationBytes + (1 << 18))
+    }
+
+    @Test func aWorkerForgetsWhatNoLongerComes() throws {
+        let rules = try ruleSet(["Events | where Actor endswith '7'"])
+        let worker = MatchWorker(rules)
+        let many = (0..<900).map { Event(actor: "a\($0)") }
+        let few = (0..<30).map { Event(actor: "a\($0)") }
+        let first = try survivors(many, rules, batchRows: 300, dictionary: true, worker: worker)
+        let full = worker.remembered
+        #expect(full.values >= 900 && full.bytes > 0)
+        worker.forgetUnused()
+        let tested = worker.counters.valuesTested
+        _ = try survivors(few, rules, batchRows: 300, dictionary: true, worker: worker)
+        #expect(worker.counters.valuesTested == tested)
+        worker.forgetUnused()
+        #expect(worker.remembered.values < full.values && worker.remembered.values >= 30)
+        #expect(try survivors(many, rules, batchRows: 300, dictionary: true, worker: worker) == first)
     }
 }

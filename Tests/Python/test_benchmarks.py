@@ -13,6 +13,7 @@ sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "Benchmarks"))
 
+import daemon  # noqa: E402
 import generate  # noqa: E402
 import rules  # noqa: E402
 import run  # noqa: E402
@@ -158,6 +159,24 @@ class BenchmarkData(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as file:
             file.write('{"rule_id":"a"}\n{"rule_id":"a","merged_into":"x"}\n\n{"rule_id":"b","merged_into":null}\n')
         self.assertEqual(run.alerts_of(path), {"a": 1, "b": 1})
+
+    def test_growth_is_told_from_noise(self):
+        noise = [(-1) ** second / 2 for second in range(1800)]
+        flat = daemon.growth([(second, 60 + noise[second]) for second in range(1800)])
+        self.assertEqual((flat["growth_percent"], flat["peak_mb"]), (0, 60.5))
+        self.assertLess(abs(flat["second_half_percent"]), 0.02)
+        # What fills up early is no growth, what goes on growing is.
+        filling = daemon.growth([(second, min(60, 40 + second / 10)) for second in range(1800)])
+        self.assertEqual((filling["growth_percent"], filling["slope_mb_per_hour"]), (0, 0))
+        growing = daemon.growth([(second, 60 + second / 300 + noise[second]) for second in range(1800)])
+        self.assertAlmostEqual(growing["slope_mb_per_hour"], 12, delta=0.1)
+        self.assertGreater(growing["growth_percent"], 4)
+        self.assertAlmostEqual(growing["second_half_percent"], 100 * 3 / 64.5, delta=0.1)
+
+    def test_what_is_held_is_summed(self):
+        status = {"rules": [{"state_bytes": 1_000_000, "evidence_bytes": 20_000}] * 2, "memory": {"memo_bytes": 30_000, "allocated_bytes": 9_000_000}}
+        self.assertEqual(daemon.kept(status), {"state": 2.0, "evidence": 0.04, "memos": 0.03, "allocated": 9.0})
+        self.assertEqual(set(daemon.kept({}).values()), {0})
 
 
 if __name__ == "__main__":

@@ -520,6 +520,10 @@ class Service(DaemonCase):
         self.assertExit(done, 0)
         status = json.loads(done.stdout)
         self.assertEqual((status["records"], status["dead_letters"]), (300, 1))
+        memory = status["memory"]
+        self.assertGreater(memory["resident_bytes"], memory["memo_bytes"])
+        self.assertGreater(memory["allocated_bytes"], memory["memo_bytes"])
+        self.assertGreater(status["matcher"]["memo_values"], 0)
         source = next(s for s in status["sources"] if s["path"] == log)
         self.assertEqual((source["position"], source["lag_bytes"]), (os.path.getsize(log), 0))
         self.assertEqual({r["name"] for r in status["rules"]}, {"Disk download link", "Lock removed", "Many disks deleted", "Lock removed, then a disk deleted"})  # fmt: skip

@@ -65,6 +65,30 @@ import Testing
         #expect(try store.savedState().segments.isEmpty && store.savedState().rules.isEmpty)
     }
 
+    @Test func documentsCanBeHandedOverOneAtATime() throws {
+        let f = try Folder()
+        let store = try StateStore(directory: f.path)
+        let id = CheckpointDelta.SegmentID(fingerprint: "f", leg: 1, id: 7)
+        var c = Checkpoint()
+        c.delta.rules = [("g", [1])]
+        try store.commit(c, now: 1) { write in
+            try write(.added(id, [9, 8]))
+            try write(.rule("f", [5]))
+            try write(.engine([4]))
+        }
+        let state = try store.savedState()
+        #expect(state.segments.map(\.id) == [id] && state.segments.map(\.bytes) == [[9, 8]])
+        #expect(state.rules == ["f": [5], "g": [1]] && state.engine == [4])
+        // What is handed over after the first few cannot be made: none of it is kept.
+        #expect(throws: StorageError.self) {
+            try store.commit(Checkpoint(), now: 2) { write in
+                try write(.dropped(id))
+                throw StateError("planted failure")
+            }
+        }
+        #expect(try store.savedState().segments.map(\.id) == [id])
+    }
+
     // MARK: Atomicity
 
     @Test func aCheckpointIsAllOrNothing() throws {
