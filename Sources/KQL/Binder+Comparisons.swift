@@ -241,7 +241,7 @@ extension BindingSession {
             // A list that stands alone and names rows means the rows, even beside a column of this name.
             case .tabular?, .shared?: return true
             case .function?: return !isColumn && isTabular(e, scope.env)
-            case .scalar?, .marker?, .failed?: return false
+            case .scalar?, .marker?, .failed?, .pattern?: return false
             case nil: return !isColumn && schemas.table(n.text) != nil
             }
         case .call: return isTabular(e, scope.env)

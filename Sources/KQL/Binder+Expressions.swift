@@ -93,7 +93,7 @@ extension BindingSession {
                 return callScalarFunction(n, p, body, home, [], scope, range)
             }
             fallthrough
-        case .tabular?, .shared?, .marker?:
+        case .tabular?, .shared?, .marker?, .pattern?:
             error(.notScalar, "`\(n.text)` is a table, not a value", range, mend: "use toscalar(\(n.text)) or `in (\(n.text))`")
             return nil
         case .function?:

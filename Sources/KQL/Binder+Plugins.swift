@@ -13,6 +13,7 @@ extension BindingSession {
         case "pivot": return bindPivot(name, args, schema, input, scope, op)
         case "ipv4_lookup", "ipv6_lookup": return bindIPLookup(name, args, input, scope, op)
         case "narrow": return bindNarrow(name, args, input, op)
+        case "dcount_intersect": return bindIntersections(name, args, input, scope, op)
         case "rolling_percentile": return bindRollingPercentile(name, args, input, scope, op)
         case "autocluster", "basket", "diffpatterns": return bindPatterns(name, args, input, scope, op)
         case "sequence_detect": return bindSequence(name, args, input, scope, op)
@@ -136,8 +137,7 @@ extension BindingSession {
                     continue
                 }
                 switch types[key] {
-                case .some(.some(let known)) where known != type:
-                    types[key] = [known, type].allSatisfy({ $0 == .long || $0 == .real }) ? .real : .dynamic
+                case .some(.some(let known)) where known != type: types[key] = .dynamic
                 case .some(.some): break
                 default: types[key] = type
                 }
@@ -278,6 +278,24 @@ extension BindingSession {
                     name: name.text, inputs: [input.plan, table.plan], arguments: arguments,
                     options: ["return_unmatched": .bool(unmatched)]),
                 columns: joined(input.columns, table.columns.filter { !shared.contains($0.id) }), range: op.range))
+    }
+
+    /// `dcount_intersect(hll, hll, ...)`: columns s0, s1 ... with the sizes of the first set, of what the first two have in common, and so on.
+    private func bindIntersections(_ name: Name, _ args: [Expr], _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
+        guard (2...16).contains(args.count) else {
+            error(.argumentCount, "`\(name.text)` takes 2 to 16 sketches of hll, not \(args.count)", op.range)
+            return unknownRelation(op.range)
+        }
+        let bound = args.map { bind($0, scope) }
+        let sketches = bound.compactMap { $0 }
+        guard sketches.count == args.count, !input.isUnknown else { return unknownRelation(op.range) }
+        if let wrong = sketches.first(where: { $0.type != .dynamic }) {
+            error(.notDynamic, "`\(name.text)` needs sketches of hll, not a \(wrong.type.rawValue)", wrong.range)
+            return unknownRelation(op.range)
+        }
+        let sizes = sketches.indices.map { BoundExpr(.call("dcount_hll_intersect", Array(sketches[...$0])), .long, op.range) }
+        let columns = sizes.indices.map { column("s\($0)", .long) }
+        return Relation(plan: Plan(.project(input.plan, sizes), columns: columns, range: op.range))
     }
 
     private func bindNarrow(_ name: Name, _ args: [Expr], _ input: Relation, _ op: Operator) -> Relation {

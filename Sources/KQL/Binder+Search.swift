@@ -41,13 +41,16 @@ extension BindingSession {
             }
         }
         if tables.isEmpty {
-            for v in env?.views.reversed() ?? [] { add(v, op.keyword.range) }
-            for t in schemas.tableNames { if let r = bindTable(t, op.keyword.range) { out.append(Branch(relation: r, name: t)) } }
+            let views = Array(env?.views.reversed() ?? [])
+            for v in views { add(v, op.keyword.range) }
+            for t in self.tables(matching: "*", beside: views) {
+                if let r = bindTable(t, op.keyword.range) { out.append(Branch(relation: r, name: t)) }
+            }
         }
         for t in tables {
             if let n = wildcard(t) {
                 let names = (env?.views.reversed() ?? []).filter { Wildcard.matches($0, n.text) }
-                let found = schemas.tableNames.filter { Wildcard.matches($0, n.text) }
+                let found = self.tables(matching: n.text, beside: names)
                 if names.isEmpty, found.isEmpty {
                     error(.unknownTable, "no table matches `\(n.text)`", n.range)
                     failed = true

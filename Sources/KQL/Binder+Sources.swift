@@ -19,6 +19,7 @@ extension BindingSession {
     }
 
     private func bindTabularKind(_ e: Expr, _ env: Environment?) -> Relation? {
+        if let call = patternCall(e, env) { return bindPattern(call, e.range, env) }
         switch e.kind {
         case .paren(let inner): return bindRelation(inner, env)
         case .query(let q): return bindQuery(q, env)
@@ -44,6 +45,9 @@ extension BindingSession {
             error(.notTabular, "`\(n.text)` is a value, not a table", range)
             return nil
         case .failed?: return nil
+        case .pattern?:
+            error(.argumentCount, "`\(n.text)` is a pattern and needs its texts", range)
+            return nil
         case .marker?, nil: break
         }
         if let r = bindTable(n.text, range) { return r }

@@ -57,6 +57,8 @@ extension BindingSession {
             var e = env
             for p in parameters { e = declareParameter(p, e) }
             return e
+        case .declarePattern(let declaration):
+            return Environment(declaration.name.text, .pattern(declaration, env ?? Environment.root), parent: env)
         case .other(let keyword):
             error(.unsupportedStatement, "statement `\(keyword.text)` is not supported", s.range)
             return env
@@ -159,16 +161,22 @@ extension BindingSession {
             case .tabular?, .shared?: return true
             case .marker(let tabular)?: return tabular
             case .function(let p, let body, let e)?: return isTabularFunction(body, p, e)
-            case .failed?: return true
+            case .failed?, .pattern?: return true
             case nil: return true
             }
         case .methodCall: return true
+        case .element: return patternCall(e, env) != nil
         case .member(let base, _):
+            if patternCall(e, env) != nil { return true }
             if case .call(let n, _) = base.kind { return n.text == "database" || n.text == "cluster" || n.text == "workspace" }
             if case .methodCall = base.kind { return true }
             return false
         case .call(let n, _):
-            if case .function(let p, let body, let e)? = lookup(n.text, env) { return isTabularFunction(body, p, e) }
+            switch lookup(n.text, env) {
+            case .function(let p, let body, let e)?: return isTabularFunction(body, p, e)
+            case .pattern?: return true
+            default: break
+            }
             if n.text == "toscalar" { return false }
             if BindingSession.tabularFunctions.contains(n.text) { return true }
             if BindingSession.builtinScalars.contains(n.text) || scalarSignature(n.text) != nil || functions.aggregate(n.text) != nil {

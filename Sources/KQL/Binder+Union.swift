@@ -29,8 +29,8 @@ extension BindingSession {
         for (i, item) in items.enumerated() {
             let fallback = "union_arg\(i + offset)"
             if let n = wildcard(item) {
-                let names = schemas.tableNames.filter { Wildcard.matches($0, n.text) }
                 let views = (env?.views.reversed() ?? []).filter { Wildcard.matches($0, n.text) }
+                let names = tables(matching: n.text, beside: views)
                 for v in views {
                     if let r = bindTabular(Expr(.call(Name(v, range: n.range), []), n.range), env), !r.isUnknown {
                         branches.append(Branch(relation: r, name: v))
@@ -70,6 +70,12 @@ extension BindingSession {
             return unknownRelation(op.range)
         }
         return merge(branches, isInner: isInner, source: source, op)
+    }
+
+    /// The tables that a wildcard means, besides the views that it matches.
+    func tables(matching pattern: String, beside views: [String]) -> [String] {
+        if options.withoutData, !views.isEmpty { return [] }
+        return schemas.tableNames.filter { Wildcard.matches($0, pattern) }
     }
 
     func wildcard(_ e: Expr) -> Name? {

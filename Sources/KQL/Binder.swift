@@ -16,6 +16,8 @@ public struct BinderOptions: Sendable {
     /// Runs a plan and gives its rows, so that plugins whose result columns depend on the data learn them: hunts have one, rules do not.
     /// Nil: the rows cannot be had, which was said elsewhere.
     public var probe: (@Sendable (Plan) throws -> [Batch])?
+    /// Whether there is nothing to read: then wildcards and `search` mean the query's views where it has any, and not the tables beside them.
+    public var withoutData = false
 
     public init(
         fold: (@Sendable (String, [Value]) -> Value?)? = nil, parameters: [String: Value] = [:], operatorLimit: Int = 20_000,
@@ -106,6 +108,7 @@ final class Environment {
         /// A plan computed once: `materialize`, `as`, the input of `invoke`.
         case shared(SharedPlan, Relation)
         case function([Parameter], FunctionBody, Environment)
+        case pattern(PatternDeclaration, Environment)
         /// Bound with errors, already reported.
         case failed
         /// Stands in while only the kind of an expression is asked for.

@@ -177,9 +177,56 @@ extension Parser {
             let parameters = parameterList()
             return Statement(.declareParameters(parameters), range(from: start))
         }
-        let keyword = Name(word, range: current.range)
-        // `declare pattern` has braces with `;` inside, which the skipping steps over.
-        skipToBoundary()
-        return Statement(.other(keyword), range(from: start))
+        advance()
+        let declaration = patternDeclaration()
+        return Statement(.declarePattern(declaration), range(from: start))
+    }
+
+    /// What follows `declare pattern`.
+    private mutating func patternDeclaration() -> PatternDeclaration {
+        let name = requireName("A pattern's name")
+        guard eat("=") else { return PatternDeclaration(name: name, parameters: [], path: nil, cases: []) }
+        let parameters = parameterList()
+        var path: Parameter?
+        if at("[") {
+            let open = current
+            advance()
+            path = parameter()
+            close("]", opened: open)
+        }
+        let open = current
+        var cases: [PatternDeclaration.Case] = []
+        if expect("{", after: "the parameters") {
+            while !at("}"), !isAtEnd, !gaveUp {
+                if eat(";") { continue }
+                guard at("("), let found = patternCase() else {
+                    unexpected()
+                    skipToBoundary()
+                    break
+                }
+                cases.append(found)
+            }
+            close("}", opened: open)
+        }
+        return PatternDeclaration(name: name, parameters: parameters, path: path, cases: cases)
+    }
+
+    /// `('x', 'y').['path'] = { rows }`; nil after something else than a constant text.
+    private mutating func patternCase() -> PatternDeclaration.Case? {
+        func text(_ e: Expr) -> String? {
+            if case .literal(.string(let s)) = e.kind { s } else { nil }
+        }
+        let items = arguments(named: false)
+        let texts = items.compactMap(text)
+        guard texts.count == items.count else { return nil }
+        var path: String?
+        if eat(".") {
+            let open = current
+            guard eat("["), let s = text(expression()) else { return nil }
+            path = s
+            close("]", opened: open)
+        }
+        guard expect("=", after: "the texts") else { return nil }
+        return PatternDeclaration.Case(arguments: texts, path: path, body: functionBody())
     }
 }

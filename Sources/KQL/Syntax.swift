@@ -406,6 +406,32 @@ public final class FunctionBody: Sendable {
     }
 }
 
+/// `declare pattern name = (a: string)[path: string] { ('x').['y'] = { rows }; ... }`: texts, each list of which stands for rows.
+public final class PatternDeclaration: Sendable {
+    public struct Case: Sendable {
+        public let arguments: [String]
+        public let path: String?
+        public let body: FunctionBody
+        public init(arguments: [String], path: String?, body: FunctionBody) {
+            self.arguments = arguments
+            self.path = path
+            self.body = body
+        }
+    }
+    public let name: Name
+    public let parameters: [Parameter]
+    /// What stands in brackets behind the arguments, or behind a point; nil where nothing does.
+    public let path: Parameter?
+    /// None for a pattern that is declared without a definition.
+    public let cases: [Case]
+    public init(name: Name, parameters: [Parameter], path: Parameter?, cases: [Case]) {
+        self.name = name
+        self.parameters = parameters
+        self.path = path
+        self.cases = cases
+    }
+}
+
 public final class Statement: Sendable {
     public indirect enum Kind: Sendable {
         case letValue(Name, Expr)
@@ -414,7 +440,8 @@ public final class Statement: Sendable {
         case expression(Expr)
         case set(Name, Expr?)
         case declareParameters([Parameter])
-        /// `alias`, `restrict`, `declare pattern`: read, and refused by the binder.
+        case declarePattern(PatternDeclaration)
+        /// `alias`, `restrict`: read, and refused by the binder.
         case other(Name)
     }
     public let kind: Kind

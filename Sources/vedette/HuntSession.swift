@@ -46,6 +46,7 @@ final class HuntSession {
     func binder(_ context: EvaluationContext) -> Binder {
         var options = BinderOptions(fold: { ConstantFolder.fold(name: $0, args: $1) }, levelLimit: HuntSession.levelLimit)
         options.severalResults = true
+        options.withoutData = inputs.isEmpty && !dryRun
         // Standard input cannot be read twice.
         if !readsPipe, !dryRun {
             options.probe = { [inputs, catalog] plan in

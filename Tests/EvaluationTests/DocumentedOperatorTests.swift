@@ -164,6 +164,67 @@ import Testing
     ])
     func others(_ c: QueryCase) throws { try check(c) }
 
+    static let specials = "datatable(x:real)[real(nan), -5, real(+inf), real(null), 5, real(-inf), 0] | "
+
+    @Test(
+        "NaN stands beside the nulls, whichever way the numbers run",
+        arguments: [
+            ("x asc", ["null", "NaN", "-Infinity", "-5", "0", "5", "Infinity"]),
+            ("x", ["Infinity", "5", "0", "-5", "-Infinity", "NaN", "null"]),
+            ("x asc nulls last", ["-Infinity", "-5", "0", "5", "Infinity", "NaN", "null"]),
+            ("x desc nulls first", ["null", "NaN", "Infinity", "5", "0", "-5", "-Infinity"]),
+        ])
+    func specialNumbers(_ order: String, _ expected: [String]) throws {
+        try check(QueryCase(Self.specials + "sort by \(order)", expected))
+        try check(QueryCase(Self.specials + "top 3 by \(order)", Array(expected.prefix(3))))
+        try check(QueryCase(Self.specials + "extend k = 'a' | sort by k asc, \(order) | project x", expected))
+    }
+
+    private static let cities = """
+        declare pattern country = (name:string)[state:string]
+        {
+          ("USA").["New York"] = { print Capital = "Albany" };
+          ("USA").["Washington"] = { print Capital = "Olympia" };
+          ("Canada").["Alberta"] = { print Capital = "Edmonton" };
+        };
+
+        """
+    private static let apps = """
+        let n = 3;
+        declare pattern App = (id:string)[scope:string] {
+            ('a1').['Data'] = { range x from 1 to n step 1 | project App = "App #1", Data = x };
+            ('a1').['Metrics'] = { let half = n / 2; print App = "App #1", Metrics = half };
+            ('a2').['Data'] = { range x from 1 to n step 1 | project App = "App #2", Data = 10 - x }
+        };
+
+        """
+
+    @Test(
+        "a declared pattern stands for the rows that it gives its texts",
+        arguments: [
+            QueryCase(cities + #"country("Canada").Alberta"#, ["Edmonton"]),
+            QueryCase(cities + #"country('USA').["New York"]"#, ["Albany"]),
+            QueryCase(cities + "country('USA').['Washington'] | extend n = strlen(Capital)", ["Olympia|7"]),
+            QueryCase(
+                apps + "union App('a2').Data, App('a1').Metrics", ["App #2|9|null", "App #2|8|null", "App #2|7|null", "App #1|null|1"],
+                anyOrder: true),
+            QueryCase(apps + "let n = 1; App('a1').['Data'] | where Data in ((App('a1').Data | project Data | take 2)) | count", ["2"]),
+            QueryCase(apps + "print v = toscalar(App('a1').Data | count)", ["3"]),
+            QueryCase(
+                "declare pattern place = (address:string) { (\"10.10.10.10\") = { print Lat=37.405992, Long=-122.078515 }; }; "
+                    + "place(\"10.10.10.10\")", ["37.405992|-122.078515"]),
+        ])
+    func declaredPatterns(_ c: QueryCase) throws { try check(c) }
+
+    @Test(arguments: [
+        QueryCase(
+            "range x from 1 to 10 step 1 | extend Text = '1234567890' | summarize Total = sum(estimate_data_size(*))", ["180"]),
+        QueryCase(
+            "print b = true, i = int(1), r = 1.5, d = decimal(1), t = now(), s = 1h, g = new_guid(), e = 'é' "
+                + "| project estimate_data_size(*), estimate_data_size(i, e)", ["63|6"]),
+    ])
+    func sizes(_ c: QueryCase) throws { try check(c) }
+
     @Test("columns are named as the operators' pages and Kusto's parser name them") func names() throws {
         let runner = QueryRunner()
         #expect(

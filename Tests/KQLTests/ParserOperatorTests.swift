@@ -150,7 +150,15 @@ import Testing
         ("set querytrace; set a = 5; set b = x; T", "set querytrace; set a = 5; set b = x; T"),
         ("set query_now = datetime(2024-01-01);\nT", "set query_now = 2024-01-01T00:00:00.0000000Z; T"),
         ("declare query_parameters(a: string, b: long = 5); T", "declare(a:string, b:long=5); T"),
-        ("declare pattern p = (a: string) { ('x') = { T | take 1; } ; }; T", "other pattern; T"),
+        (
+            "declare pattern p = (a: string) { ('x') = { T | take 1; } ; }; T",
+            "pattern p = (a:string) {(x) = T | take 1}; T"
+        ),
+        (
+            "declare pattern p = (a: string, b: string)[c: string] { ('x', 'y').['z'] = { T } }; p('x', 'y').z",
+            "pattern p = (a:string, b:string)[c:string] {(x, y).[z] = T}; p(\"x\", \"y\").z"
+        ),
+        ("declare pattern p; T", "pattern p = () {}; T"),
         ("alias database d = cluster('c').database('x'); T", "other alias; T"),
         ("restrict access to (A, B*); T", "other restrict; T"), ("T; U | count", "T; U | count"), (";;T;;", "T"),
         ("// only a remark\nT // and another", "T"), ("let view = 1; print view", "let view = 1; print view"),

@@ -37,6 +37,11 @@ enum TreeText {
         case .expression(let e): text(e)
         case .set(let n, let e): "set \(name(n))" + (e.map { " = \(text($0))" } ?? "")
         case .declareParameters(let ps): "declare(\(ps.map(parameter).joined(separator: ", ")))"
+        case .declarePattern(let p):
+            "pattern \(name(p.name)) = (\(p.parameters.map(parameter).joined(separator: ", ")))\(p.path.map { "[\(parameter($0))]" } ?? "") {"
+                + p.cases.map { c in
+                    "(\(c.arguments.joined(separator: ", ")))\(c.path.map { ".[\($0)]" } ?? "") = \((c.body.statements.map(statement) + [text(c.body.result)]).joined(separator: "; "))"
+                }.joined(separator: "; ") + "}"
         case .other(let n): "other \(name(n))"
         }
     }

@@ -31,6 +31,30 @@ struct HyperLogLog {
         sketch.merge(theirs, bits: bits)
     }
 
+    /// Sets of which one is a mere estimate, up to which their intersection is computed: it takes the unions of all their subsets.
+    static let mostEstimated = 8
+
+    /// How many values all the sets have in common. Exact for sets that hold their values, else by inclusion and exclusion of unions.
+    static func common(_ sets: [HyperLogLog]) throws -> Int64 {
+        let held = sets.compactMap(\.sketch.hashes)
+        guard held.count < sets.count else {
+            guard var left = held.first.map(Set.init) else { return 0 }
+            for other in held.dropFirst() { left.formIntersection(other) }
+            return Int64(left.count)
+        }
+        guard sets.count <= mostEstimated else {
+            throw EvaluationError("dcount_intersect: at most \(mostEstimated) sets of more than \(mostStored) values")
+        }
+        var size: Int64 = 0
+        for subset in 1..<(1 << sets.count) {
+            let members = sets.indices.filter { subset >> $0 & 1 == 1 }
+            guard var union = members.first.map({ sets[$0] }) else { continue }
+            for m in members.dropFirst() { union.merge(sets[m]) }
+            size += members.count.isMultiple(of: 2) ? -union.sketch.estimate : union.sketch.estimate
+        }
+        return max(size, 0)
+    }
+
     var value: Dynamic {
         var stored = sketch
         stored.limit(to: HyperLogLog.mostStored, bits: bits)
@@ -383,6 +407,14 @@ extension Functions {
                 .strict { a in
                     guard case .dynamic(let d) = a[0], let h = HyperLogLog(d) else { return .null(.long) }
                     return .long(h.sketch.estimate)
+                }),
+            ScalarFunction(
+                "dcount_hll_intersect", "hll:dynamic ...", .type(.long),
+                "The number of values that sketches of hll have in common: what the plugin dcount_intersect computes.",
+                "dcount_hll_intersect(\(set), dynamic([14, [11, 12, 99]])) == 2",
+                .strict { a in
+                    let sets = a.compactMap { v -> HyperLogLog? in if case .dynamic(let d) = v { HyperLogLog(d) } else { nil } }
+                    return sets.count == a.count ? .long(try HyperLogLog.common(sets)) : .null(.long)
                 }),
             ScalarFunction(
                 "hll_merge", "hll:dynamic other:dynamic ...", .type(.dynamic), "The union of sketches of hll.",

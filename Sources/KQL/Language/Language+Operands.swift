@@ -79,9 +79,9 @@ extension Language {
             "Parameters that are given with the query.",
             "declare query_parameters (n: long = 3); print n"),
         statement(
-            "declare pattern", "declare pattern name = (...) { ... };", "Names that are resolved by a pattern.",
-            "declare pattern app = (id: string) { ('a') = { print 1 }; }; app('a')",
-            support: .refused(code: "VK0203", reason: "it is for services in front of Kusto")),
+            "declare pattern", "declare pattern name = (name: string, ...) [[path: string]] { ('text', ...) [.['text']] = { rows }; ... };",
+            "Texts that stand for rows.",
+            "declare pattern app = (id: string)[scope: string] { ('a').['x'] = { print 1 }; }; app('a').x"),
         statement(
             "alias", "alias database name = cluster(...).database(...);", "Another name of a database.",
             "alias database d = cluster('c').database('x'); print 1",

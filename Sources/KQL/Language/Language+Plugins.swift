@@ -108,14 +108,16 @@ extension Language {
             "Counts and distinct counts over a sliding window.",
             activity + "| evaluate sliding_window_counts(u, t, datetime(2026-01-01), datetime(2026-01-02), 2d, 1d)"),
         plugin(
+            "dcount_intersect", "dcount_intersect(hll, hll, ...)", "Sizes of the intersections of sets given as sketches of hll.",
+            "range x from 1 to 9 step 1 | summarize a = hll(x), b = hll(2 * x) | evaluate dcount_intersect(a, b)",
+            notes: "exact up to 4,096 values a set"),
+        plugin(
             "preview", "preview(rows)", "The first rows, and their number as a second table.", activity + "| evaluate preview(1)",
             notes: "several results: in hunts, at the end of the query"),
         refused(
             "funnel_sequence", "What happens before and after a sequence.", "it gives three tables; funnel_sequence_completion gives one"),
         refused("diffpatterns_text", "Patterns of texts in which two sets of rows differ.", "its method is not published"),
-        refused(
-            "dcount_intersect", "Sizes of intersections of hll sketches.",
-            "sets cannot be intersected by their sketches here; use join kind=inner over distinct values"),
+        refused("rows_near", "Rows near those that meet a condition.", "Kusto documents it no longer; mark them with prev() and next()"),
         refused("infer_storage_schema", "The schema of stored files.", "files are read by --data, which infers their schema"),
         refused(
             "infer_storage_schema_with_suggestions", "The schema of stored files.", "files are read by --data, which infers their schema"),
