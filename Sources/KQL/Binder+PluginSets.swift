@@ -7,7 +7,7 @@ extension BindingSession {
     private static let mostSketches = 8
 
     /// `dcount_intersect(hll, hll, ...)`: columns `s0`, `s1` ...: the distinct values of the first sketch, of the first two together, and so
-    /// on, by inclusion and exclusion over the sizes of unions. Exact as long as the sketches are.
+    /// on, by inclusion and exclusion over the sizes of unions, and no other columns. Exact as long as the sketches are.
     func bindDistinctIntersection(_ name: Name, _ args: [Expr], _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
         guard (2...BindingSession.mostSketches).contains(args.count) else {
             error(
@@ -21,10 +21,6 @@ extension BindingSession {
                 error(.argumentType, "`\(name.text)` takes sketches of hll, not a \(sketch.type.rawValue)", a.range)
                 return unknownRelation(op.range)
             }
-        }
-        if let taken = input.columns.first(where: { c in args.indices.contains { "s\($0)" == c.name } }) {
-            error(.duplicateColumn, "there is a column `\(taken.name)` already", op.range, mend: "rename it before")
-            return unknownRelation(op.range)
         }
         let sketches = args.enumerated().map { "_x_h\($0) = \(words($1))" }
         var unions: [String] = []
@@ -41,7 +37,7 @@ extension BindingSession {
         return expand(
             """
             _x_T | extend \(sketches.joined(separator: ", ")) | extend \(unions.joined(separator: ", "))
-            | extend \(results.joined(separator: ", ")) | project-away _x_h*, _x_u*
+            | project \(results.joined(separator: ", "))
             """, [("_x_T", input)], scope.env, op)
     }
 

@@ -138,8 +138,7 @@ extension BindingSession {
                     continue
                 }
                 switch types[key] {
-                case .some(.some(let known)) where known != type:
-                    types[key] = [known, type].allSatisfy({ $0 == .long || $0 == .real }) ? .real : .dynamic
+                case .some(.some(let known)) where known != type: types[key] = .dynamic
                 case .some(.some): break
                 default: types[key] = type
                 }

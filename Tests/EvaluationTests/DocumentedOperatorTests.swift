@@ -208,6 +208,31 @@ import Testing
         try check(QueryCase("print x = range(1, 5) | mv-expand x to typeof(long) take 2", ["1", "2"]))
     }
 
+    static let specials = "datatable(x:real)[real(nan), -5, real(+inf), real(null), 5, real(-inf), 0] | "
+
+    @Test(
+        "NaN stands beside the nulls, whichever way the numbers run",
+        arguments: [
+            ("x asc", ["null", "NaN", "-Infinity", "-5", "0", "5", "Infinity"]),
+            ("x", ["Infinity", "5", "0", "-5", "-Infinity", "NaN", "null"]),
+            ("x asc nulls last", ["-Infinity", "-5", "0", "5", "Infinity", "NaN", "null"]),
+            ("x desc nulls first", ["null", "NaN", "Infinity", "5", "0", "-5", "-Infinity"]),
+        ])
+    func specialNumbers(_ order: String, _ expected: [String]) throws {
+        try check(QueryCase(Self.specials + "sort by \(order)", expected))
+        try check(QueryCase(Self.specials + "top 3 by \(order)", Array(expected.prefix(3))))
+        try check(QueryCase(Self.specials + "extend k = 'a' | sort by k asc, \(order) | project x", expected))
+    }
+
+    @Test(arguments: [
+        QueryCase(
+            "range x from 1 to 10 step 1 | extend Text = '1234567890' | summarize Total = sum(estimate_data_size(*))", ["180"]),
+        QueryCase(
+            "print b = true, i = int(1), r = 1.5, d = decimal(1), t = now(), s = 1h, g = new_guid(), e = 'é' "
+                + "| project estimate_data_size(*), estimate_data_size(i, e)", ["63|6"]),
+    ])
+    func sizes(_ c: QueryCase) throws { try check(c) }
+
     @Test("columns are named as the operators' pages and Kusto's parser name them") func names() throws {
         let runner = QueryRunner()
         #expect(

@@ -152,6 +152,7 @@ import Testing
         ("array_index_of(dynamic(['a','b']), 'b')", "1"), ("array_length(dynamic({}))", "null"),
         ("array_sort_asc(dynamic([3,null,1]))", "[1,3,null]"),
         ("array_sum(dynamic([1,2.5]))", "3.5"), ("array_concat(dynamic([1]), dynamic([[2]]))", "[1,[2]]"),
+        ("array_concat(dynamic([1,null]))", "[1,null]"),
         ("array_iff(dynamic([true,0,'x']), 1, 0)", "[1,0,null]"),
         ("range(1, 5, 2)", "[1,3,5]"), ("range(5, 1)", "[]"), ("set_union(dynamic([1,2]), dynamic([2,3]))", "[1,2,3]"),
         ("set_difference(dynamic([1,2,3]), dynamic([2]))", "[1,3]"),

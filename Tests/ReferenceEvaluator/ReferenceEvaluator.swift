@@ -128,6 +128,8 @@ public struct ReferenceEvaluator {
                 let (x, y) = (a.element.keys[i], b.element.keys[i])
                 if x.isNull != y.isNull { return x.isNull == key.nullsFirst }
                 if x.isNull { continue }
+                func isNaN(_ v: Value) -> Bool { if case .real(let d) = v { d.isNaN } else { false } }
+                if isNaN(x) != isNaN(y) { return isNaN(x) == key.nullsFirst }
                 switch ReferenceOrder.total(x, y) {
                 case 0: continue
                 case let order: return (order < 0) != key.descending

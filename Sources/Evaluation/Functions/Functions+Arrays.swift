@@ -43,7 +43,7 @@ extension Functions {
                 return .column(s.codes.map { spread(values, codes: $0) } ?? values)
             }),
         arrayFunction(
-            "array_concat", "array:dynamic array:dynamic ...", "The arrays one after another.",
+            "array_concat", "array:dynamic ...", "The arrays one after another.",
             "array_length(array_concat(dynamic([1]), dynamic([2]))) == 2"
         ) { _, a in
             var out: [Dynamic] = []

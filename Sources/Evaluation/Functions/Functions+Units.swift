@@ -113,7 +113,7 @@ extension Functions {
             "hash_many": "the way Kusto combines hashes is not documented",
             "row_rank": "use row_rank_dense or row_rank_min",
             "datetime_list_timezones": "it lists the time zones of Kusto's service; here those of the system's tz database are known",
-            "estimate_data_size": "sizes depend on Kusto's own storage", "extent_id": "there are no extents",
+            "extent_id": "there are no extents",
             "extent_tags": "there are no extents",
             "cursor_after": "there are no database cursors", "cursor_before_or_at": "there are no database cursors",
             "cursor_current": "there are no database cursors",

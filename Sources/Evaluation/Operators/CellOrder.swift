@@ -24,6 +24,10 @@ enum CellOrder {
 
     static func compare<T: Comparable>(_ a: T, _ b: T) -> Int { a == b ? 0 : (a < b ? -1 : 1) }
 
+    static func isNaN(_ column: Column, _ i: Int) -> Bool {
+        if case .reals(let x) = column.data { x[i].isNaN } else { false }
+    }
+
     /// Two cells of columns of one type, neither null: -1, 0 or 1.
     static func compare(_ a: Column, _ i: Int, _ b: Column, _ j: Int) -> Int {
         switch (a.data, b.data) {

@@ -229,7 +229,10 @@ struct SortColumn {
         for i in 0..<column.count { nulls.append(column.isNull(i)) }
         switch column.data {
         case .longs(let a) where isWord: words.append(contentsOf: a)
-        case .reals(let a) where isWord: words.append(contentsOf: a.lazy.map(CellOrder.word))
+        case .reals(let a) where isWord:
+            // NaN has no place among the numbers: it stands beside the nulls, whichever way the numbers run.
+            let nan = descending == nullsFirst ? Int64.max : Int64.min
+            words.append(contentsOf: a.lazy.map { $0.isNaN ? nan : CellOrder.word($0) })
         case .bools(let b) where isWord: words.append(contentsOf: (0..<b.count).lazy.map { b[$0] ? 1 : 0 })
         default:
             let part = Int32(truncatingIfNeeded: columns.count)

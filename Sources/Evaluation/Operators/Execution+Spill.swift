@@ -133,6 +133,8 @@ private final class RunMerge {
                 if nullP == nullQ { continue }
                 return nullP == key.nullsFirst
             }
+            let (nanP, nanQ) = (CellOrder.isNaN(p, a.row), CellOrder.isNaN(q, b.row))
+            if nanP != nanQ { return nanP == key.nullsFirst }
             let c = CellOrder.compare(p, a.row, q, b.row)
             if c != 0 { return (c < 0) != key.descending }
         }

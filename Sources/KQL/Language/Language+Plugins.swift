@@ -122,6 +122,7 @@ extension Language {
         refused(
             "funnel_sequence", "What happens before and after a sequence.", "it gives three tables; funnel_sequence_completion gives one"),
         refused("diffpatterns_text", "Patterns of texts in which two sets of rows differ.", "its method is not published"),
+        refused("rows_near", "Rows near those that meet a condition.", "Kusto documents it no longer; mark them with prev() and next()"),
         refused("infer_storage_schema", "The schema of stored files.", "files are read by --data, which infers their schema"),
         refused(
             "infer_storage_schema_with_suggestions", "The schema of stored files.", "files are read by --data, which infers their schema"),
