@@ -93,6 +93,20 @@ class Values(Case):
         self.assertExit(done, 0)
         return json.loads(done.stdout)["Tables"][0]["Rows"]
 
+    def test_views_need_no_data(self):
+        views = "let A = view () { print x = 'hello' }; let B = view () { print x = 'other' }; "
+        for query, want in {"union withsource=T * | sort by T asc": [{"T": "A", "x": "hello"}, {"T": "B", "x": "other"}],
+                            "search 'hello'": [{"$table": "A", "x": "hello"}],
+                            "find where x == 'other'": [{"source_": "B", "x": "other"}]}.items():
+            with self.subTest(query):
+                done = vedette("hunt", views + query, "--format", "jsonl")
+                self.assertExit(done, 0)
+                self.assertEqual(lines(done.stdout), want)
+        for query in "union *", "union A, SigninLogs":
+            with self.subTest(query):
+                done = vedette("hunt", ("" if query == "union *" else views) + query)
+                self.assertIn(b"name its data", done.stderr)
+
     def test_datetimes_of_the_rest_form(self):
         rows = self.rest("print datetime(2014-01-01T01:01:01Z), datetime(2018-04-30T12:25:11.0778Z), datetime(2000-01-01), 1.5h, 1ms")
         self.assertEqual(rows, [["2014-01-01T01:01:01Z", "2018-04-30T12:25:11.0778Z", "2000-01-01T00:00:00Z", "01:30:00", "00:00:00.0010000"]])
