@@ -3,10 +3,11 @@ import Columnar
 /// The ways to write a point in time that Kusto reads in `datetime(...)` and `todatetime`: ISO 8601 with one or two digits a part and any
 /// precision from the year on, month/day/year (or with dashes) with an optional AM/PM, RFC 822 and RFC 850.
 public enum DateTimeText {
-    /// Ticks (`KustoTime`) of a text in UTC, or with its zone applied; nil if it is no date.
-    public static func parse(_ text: String) -> Int64? {
+    /// Ticks (`KustoTime`) of a text in UTC, or with its zone applied; nil if it is no date. Literals may have blanks about the dashes, as in
+    /// `datetime(2017 - 08 - 01)` of the plugins' pages.
+    public static func parse(_ text: String, isLiteral: Bool = false) -> Int64? {
         if let v = KustoTime.parseISO(text) { return v }
-        var reader = DateTimeReader(Array(text.utf8))
+        var reader = DateTimeReader(Array(text.utf8), spaced: isLiteral)
         return reader.read()
     }
 }
@@ -19,7 +20,13 @@ private struct DateTimeReader {
     /// What local time is ahead of UTC, in ticks.
     var offset: Int64 = 0
 
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    /// Whether blanks may stand about the dashes of a date.
+    private let spaced: Bool
+
+    init(_ bytes: [UInt8], spaced: Bool) {
+        self.bytes = bytes
+        self.spaced = spaced
+    }
 
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
     private static let days = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -87,12 +94,20 @@ private struct DateTimeReader {
     /// `2024`, `2024-3`, `2024-03-31`, `2024/03/31`.
     private mutating func yearFirst(_ value: Int) -> Bool {
         year = value
+        let start = position
+        if spaced { skipBlanks() }
         let separator = peek()
-        guard separator == 0x2D || separator == 0x2F else { return atEnd }
+        guard separator == 0x2D || separator == 0x2F else {
+            position = start
+            return atEnd
+        }
         position += 1
+        if spaced { skipBlanks() }
         guard let m = number(2) else { return false }
         month = m.value
+        if spaced { skipBlanks() }
         guard eat(separator) else { return atEnd }
+        if spaced { skipBlanks() }
         guard let d = number(2) else { return false }
         day = d.value
         return true

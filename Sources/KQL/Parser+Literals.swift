@@ -208,7 +208,7 @@ enum LiteralReader {
             if let v = Decimal128(text: plain) { return .value(.decimal(v)) }
             return .wrong("`\(raw)` is not a decimal number", mend: conversionMend(raw, "todecimal"))
         case .datetime:
-            if let v = DateTimeText.parse(plain) { return .value(.datetime(v)) }
+            if let v = DateTimeText.parse(plain, isLiteral: true) { return .value(.datetime(v)) }
             return .wrong(
                 "`\(raw)` is not a datetime", mend: conversionMend(raw, "todatetime") ?? "write it as `datetime(2024-03-31 14:30:00)`")
         case .timespan:

@@ -93,17 +93,20 @@ class Values(Case):
         self.assertExit(done, 0)
         return json.loads(done.stdout)["Tables"][0]["Rows"]
 
-    def test_wildcards_without_data_mean_the_views_of_the_query(self):
-        views = "let T_a = view () { print x = 1 }; let T_b = view () { print x = 2 }; "
-        for query, want in [
-            ("union T* | summarize s = sum(x)", [{"s": 3}]), ("union * | count", [{"Count": 2}]),
-            ("search in (T_*) x == 2", [{"$table": "T_b", "x": 2}]), ("search 2 | project x", [{"x": 2}]),
-        ]:
+    def test_views_need_no_data(self):
+        views = "let A = view () { print x = 'hello' }; let B = view () { print x = 'other' }; "
+        for query, want in {"union withsource=T * | sort by T asc": [{"T": "A", "x": "hello"}, {"T": "B", "x": "other"}],
+                            "search 'hello'": [{"$table": "A", "x": "hello"}],
+                            "search in (A*) 'hello'": [{"$table": "A", "x": "hello"}],
+                            "find where x == 'other'": [{"source_": "B", "x": "other"}]}.items():
             with self.subTest(query):
                 done = vedette("hunt", views + query, "--format", "jsonl")
                 self.assertExit(done, 0)
                 self.assertEqual(lines(done.stdout), want)
-        self.assertIn(b"--data", vedette("hunt", "union Sign* | count").stderr)
+        for query in "union *", "union Sign* | count", "union A, SigninLogs":
+            with self.subTest(query):
+                done = vedette("hunt", ("" if "*" in query else views) + query)
+                self.assertIn(b"name its data", done.stderr)
 
     def test_datetimes_of_the_rest_form(self):
         rows = self.rest("print datetime(2014-01-01T01:01:01Z), datetime(2018-04-30T12:25:11.0778Z), datetime(2000-01-01), 1.5h, 1ms")
