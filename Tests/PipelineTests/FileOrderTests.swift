@@ -23,7 +23,8 @@ import Testing
         let files = try texts.enumerated().map { i, text in
             InputFile(path: try directory.write("f\(i).json", text), size: UInt64(text.utf8.count))
         }
-        let sorted = FileOrder(normalizer: Normalizer(catalog: WorkspaceCatalog(), needs: [String: Set<String>]()), options: options).sorted(files)
+        let sorted = FileOrder(normalizer: Normalizer(catalog: WorkspaceCatalog(), needs: [String: Set<String>]()), options: options)
+            .sorted(files)
         return sorted.map { f in (files.firstIndex { $0.path == f.path } ?? -1, f.lowerBound) }
     }
 
