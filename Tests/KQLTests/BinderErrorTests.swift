@@ -8,9 +8,9 @@ import Testing
     /// Query, code, the text of the range, a part of the mend (empty: none is required).
     static let cases: [(String, String, String, String)] = [
         // Names
-        ("declare pattern p = (a: string) { ('x') = { T } }; p('y')", "VK0101", "p('y')", "pattern"),
-        ("declare pattern p = (a: string)[b: string] { ('x').['*'] = { T } }; p('x')", "VK0101", "p('x')", "pattern"),
-        ("declare pattern p; p('y').z", "VK0101", "p('y').z", "pattern"),
+        ("declare pattern p = (a: string) { ('x') = { T } }; p('y')", "VK0101", "p('y')", "declare it"),
+        ("declare pattern p = (a: string)[b: string] { ('x').['*'] = { T } }; p('x')", "VK0101", "p('x')", "declare it"),
+        ("declare pattern p; p('y').z", "VK0101", "p('y').z", "declare it"),
         ("declare pattern p = (a: string) { ('x') = { T } }; p(tostring(now()))", "VK0109", "tostring(now())", ""),
         ("declare pattern p = (a: string) { ('x') = { T } }; p | count", "VK0107", "p", ""),
         ("T | project estimate_data_size(*)", "VK0205", "*", "tostring"),
