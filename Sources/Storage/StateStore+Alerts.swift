@@ -45,6 +45,17 @@ extension StateStore {
             arguments)
     }
 
+    /// When the last alert of each rule ended, in ticks, by the rule's id; of rules that have alerts.
+    public func lastAlertTimes() throws -> [String: Int64] {
+        try wrap("cannot read the state in") {
+            try queue.read { db in
+                var times: [String: Int64] = [:]
+                for row in try Row.fetchAll(db, sql: "SELECT rule_id, max(end_time) FROM alert GROUP BY rule_id") { times[row[0]] = row[1] }
+                return times
+            }
+        }
+    }
+
     /// Alerts whose id begins with `prefix`.
     public func alerts(idPrefix prefix: String) throws -> [AlertRow] {
         guard !prefix.isEmpty, prefix.allSatisfy(\.isHexDigit) else { return [] }

@@ -182,6 +182,8 @@ public final class StateStore: Sendable {
                     DROP TABLE sink;
                     """)
         }
+        // The last alert of each rule without a look at the alerts, which hold their evidence.
+        m.registerMigration("3") { try $0.execute(sql: "CREATE INDEX alert_by_rule ON alert (rule_id, end_time)") }
         return m
     }
 }

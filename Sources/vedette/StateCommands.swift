@@ -154,19 +154,18 @@ struct StatusCommand: ParsableCommand {
 
     /// A rule's last alert outlives the process that raised it: where this one has none, the alert store is asked.
     private func withLastAlerts(_ status: Dynamic, _ store: StateStore) -> Dynamic {
-        guard case .object(let members) = status else { return status }
+        guard case .object(let members) = status, let last = try? store.lastAlertTimes() else { return status }
         return .object(
             members.map { m in
                 guard m.key == "rules", case .array(let rules) = m.value else { return m }
-                return .init("rules", .array(rules.map { withLastAlert($0, store) }))
+                return .init("rules", .array(rules.map { withLastAlert($0, last) }))
             })
     }
 
-    private func withLastAlert(_ rule: Dynamic, _ store: StateStore) -> Dynamic {
-        guard case .object(let members) = rule, case .string(let id)? = rule["id"], case .null? = rule["last_alert"],
-            let last = try? store.alerts(rule: id, limit: 1).first
+    private func withLastAlert(_ rule: Dynamic, _ times: [String: Int64]) -> Dynamic {
+        guard case .object(let members) = rule, case .string(let id)? = rule["id"], case .null? = rule["last_alert"], let time = times[id]
         else { return rule }
-        return .object(members.map { $0.key == "last_alert" ? .init("last_alert", .string(KustoTime.isoString(last.endTime))) : $0 })
+        return .object(members.map { $0.key == "last_alert" ? .init("last_alert", .string(KustoTime.isoString(time))) : $0 })
     }
 }
 

@@ -46,6 +46,19 @@ import Testing
         for nothing in ["", "%", "nothing", "_a", "' OR 1=1"] { #expect(try store.alerts(idPrefix: nothing).isEmpty) }
     }
 
+    @Test("last alerts come from the index, not from the alerts with their evidence") func lastAlerts() throws {
+        let f = try Folder()
+        let store = try AlertStoreTests.store(
+            f, [alert("0a", rule: "one", end: 100), alert("0b", rule: "one", end: 300), alert("1c", rule: "two", end: 200)])
+        #expect(try store.lastAlertTimes() == ["r-one": 300, "r-two": 200])
+        let plan = try store.queue.read {
+            try Row.fetchAll($0, sql: "EXPLAIN QUERY PLAN SELECT rule_id, max(end_time) FROM alert GROUP BY rule_id").map {
+                $0["detail"] as String
+            }
+        }
+        #expect(plan == ["SCAN alert USING COVERING INDEX alert_by_rule"])
+    }
+
     @Test func retentionOfAlerts() throws {
         let f = try Folder()
         let store = try AlertStoreTests.store(f, [alert("01"), alert("02", status: .open), alert("03", status: .merged)], now: 100)
