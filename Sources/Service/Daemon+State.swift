@@ -14,6 +14,9 @@ extension Daemon {
     /// A status as old as this is written again, though nothing happened.
     static let statusInterval = 10 * KustoTime.ticksPerSecond
 
+    /// Least time between two searches of the heap for pages that hold nothing.
+    static let trimInterval = 10 * KustoTime.ticksPerSecond
+
     func checkpointIfDue() throws {
         try sinks.pump()
         let age = WallClock.monotonic - lastCheckpoint
@@ -55,6 +58,10 @@ extension Daemon {
         hasNews = false
         bytesSinceCheckpoint = 0
         lastCheckpoint = WallClock.monotonic
+        // Encoding leaves holes; and a burst's memory is not kept for the quiet after it, in which checkpoints go on for the status.
+        guard lastCheckpoint - lastTrim >= Daemon.trimInterval else { return }
+        lastTrim = lastCheckpoint
+        vk_heap_trim()
     }
 
     // MARK: Housekeeping
@@ -65,9 +72,8 @@ extension Daemon {
         notify.watchdog(now)
         guard now - lastHeartbeat >= KustoTime.ticksPerMinute else { return }
         lastHeartbeat = now
-        // A burst's memory is not kept for the quiet after it, nor are values that have stopped coming.
+        // Values that have stopped coming are not kept.
         for p in processors { p.forgetUnused() }
-        vk_heap_trim()
         heartbeat()
         try prune()
     }

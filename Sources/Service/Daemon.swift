@@ -47,6 +47,7 @@ public final class Daemon {
     var bytesSinceCheckpoint = 0
     var lastCheckpoint = WallClock.monotonic
     var lastStatus: Int64 = 0
+    var lastTrim: Int64 = 0
     var lastHeartbeat = WallClock.monotonic
     var totals = Totals()
     var retired = MatchCounters()
