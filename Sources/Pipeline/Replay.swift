@@ -145,7 +145,7 @@ public final class Replay: Sendable {
         return try state.withLock { s in
             if let failure = s.failure { throw failure }
             s.events += engine.finish(to: options.to)
-            s.summary.lateRows = engine.figures.reduce(0) { $0 + $1.lateRows }
+            s.summary.lateRows = engine.lateRows
             s.summary.unrecognizedFiles.sort()
             s.summary.problems.sort()
             return (s.events, s.summary)
