@@ -18,6 +18,7 @@
 #if defined(__linux__)
 #include <malloc.h>
 #include <sys/inotify.h>
+#include <sys/vfs.h>
 #endif
 
 size_t vk_memrchr(const uint8_t *bytes, size_t len, uint8_t byte) {
@@ -37,6 +38,26 @@ size_t vk_memmem(const uint8_t *bytes, size_t len, const uint8_t *needle, size_t
     if (needle_len > len) return SIZE_MAX;
     const uint8_t *hit = memmem(bytes, len, needle, needle_len);
     return hit ? (size_t)(hit - bytes) : SIZE_MAX;
+}
+
+bool vk_file_system_stamps_changes(const char *path) {
+#ifdef __linux__
+    struct statfs s;
+    if (statfs(path, &s) != 0) return false;
+    switch ((uint32_t)s.f_type) {
+    case 0x0000EF53u: // ext2, ext3, ext4
+    case 0x58465342u: // xfs
+    case 0x9123683Eu: // btrfs
+    case 0x01021994u: // tmpfs
+    case 0x794C7630u: // overlayfs
+    case 0xF2F52010u: // F2FS
+        return true;
+    default: return false;
+    }
+#else
+    (void)path;
+    return false;
+#endif
 }
 
 bool vk_program_path(char *out, size_t cap) {

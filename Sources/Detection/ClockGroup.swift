@@ -57,7 +57,8 @@ struct ClockGroup {
 
     mutating func advance(watermark: Int64, earliest: Int64?, into events: inout [AlertEvent]) {
         if watermark > mark ?? .min { mark = watermark }
-        guard watermark >= due else { return }
+        // Before the tables bring their first row, no rule has a tick.
+        guard watermark >= due, earliest != nil else { return }
         var next = Int64.max
         var hasIdle = false
         for i in active.indices where watermark >= active[i].due {

@@ -59,8 +59,9 @@ extension CheckpointDelta.SegmentID {
 
 /// A rule's figures for `status` and the heartbeat.
 public struct RuleFigures: Sendable {
-    public let id: String
-    public let name: String
+    let program: RuleProgram
+    public var id: String { program.rule.id }
+    public var name: String { program.rule.name }
     public let retainedRows: Int
     /// Of these, on the disk.
     public let spilledRows: Int
@@ -225,7 +226,8 @@ public final class DetectionEngine {
 
     /// Makes every idle rule as final as its group.
     private func catchUp() {
-        for (r, g) in zip(runtimes, groupOfRule) { clockGroups[g].catchUp(r, earliest: earliest(clockGroups[g].tables)) }
+        let starts = clockGroups.map { earliest($0.tables) }
+        for (r, g) in zip(runtimes, groupOfRule) { clockGroups[g].catchUp(r, earliest: starts[g]) }
     }
 
     /// Finalises ticks that the watermark (a time before which nothing more is expected, by table) has passed by the lateness.
@@ -249,16 +251,20 @@ public final class DetectionEngine {
     public func finish(to: Int64? = nil) -> [AlertEvent] {
         guard let highest = highestTime else { return [] }
         catchUp()
-        return runtimes.flatMap {
-            // A rule whose tables never showed up has been silent since the logs began.
-            $0.finish(through: to ?? highest, isComplete: to != nil, earliest: earliest($0.program.tables) ?? lowestTime)
+        // A rule whose tables never showed up has been silent since the logs began.
+        let starts = clockGroups.map { earliest($0.tables) ?? lowestTime }
+        return zip(runtimes, groupOfRule).flatMap { r, g in
+            r.finish(through: to ?? highest, isComplete: to != nil, earliest: starts[g])
         }
     }
+
+    /// Rows that came late, over all rules.
+    public var lateRows: Int { runtimes.reduce(0) { $0 + $1.lateRows } }
 
     public var figures: [RuleFigures] {
         runtimes.map { r in
             RuleFigures(
-                id: r.program.rule.id, name: r.program.rule.name, retainedRows: r.retainedRows, spilledRows: r.spilledRows,
+                program: r.program, retainedRows: r.retainedRows, spilledRows: r.spilledRows,
                 evidenceBytes: r.rawBytes, groups: r.panes?.groups ?? 0, cells: r.panes?.cells ?? 0, stateBytes: r.stateBytes,
                 openEpisodes: r.openEpisodes, lateRows: r.lateRows, heldTicks: r.heldTicks, skippedTicks: r.skippedTicks,
                 suppressedOpenings: r.suppressedOpenings,

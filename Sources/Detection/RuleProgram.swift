@@ -4,16 +4,23 @@ import Evaluation
 import KQL
 import Matcher
 import Rules
+import Synchronization
 
 /// A rule ready to run: its query cut into legs and suffix, its clock, and what follows from its shape. Immutable.
 public final class RuleProgram: Sendable {
-    public let rule: AnalyticsRule
+    /// Of a program that was compiled before, read when first asked for: most rules of a start are never looked at.
+    public var rule: AnalyticsRule { document.value }
+    /// Of the rule, without asking for it.
+    public let isEnabled: Bool
+    /// The rule's id, case aside; equal ids have equal digests.
+    public let identifier: Digest128
     public let split: SplitQuery
     public let clock: TickClock
     /// Equal for rules that behave alike: state survives a reload exactly when this does.
-    public let fingerprint: String
+    public var fingerprint: String { behaviour.text }
+    let behaviour: Digest128
     /// Equal for rules whose alerts look alike: what a reload changes without loss of state.
-    let presentation: String
+    let presentation: Presentation
     /// May raise for a tick before the watermark has passed it.
     public let isMonotone: Bool
     /// Every operator is row-local: one leg and no suffix to speak of.
@@ -24,17 +31,11 @@ public final class RuleProgram: Sendable {
     public let needsEmptyTicks: Bool
     /// Positions of the group key in the result's columns, where the query's own shape gives one.
     let groupColumns: [Int]?
-    /// What makes alerts of result rows; made for the first of them.
-    var builder: AlertBuilder { alerts.value }
-    private let alerts: Once<AlertBuilder>
-    /// What is kept by panes instead of rows; made when the rule first takes a row.
-    var panes: PanePlan { paned.value }
-    private let paned: Once<PanePlan>
-    /// Expressions of the suffix.
-    let prepared = PreparedExpressions()
-    /// For each leg, its horizon conditions over the single column `TimeGenerated`.
-    var horizons: [[CompiledExpression]] { views.value }
-    private let views: Once<[[CompiledExpression]]>
+    let functions: any FunctionCatalog
+    /// Where the rule stands in the bytes that the program was read from.
+    let stored: StoredRule
+    /// What is made when it is first asked for.
+    let made = Mutex(Made())
 
     /// What the plan says may depend on data that neither rules nor saved functions hold: watchlists, external data.
     public let readsReferenceData: Bool
@@ -67,7 +68,10 @@ public final class RuleProgram: Sendable {
         rule: AnalyticsRule, plan: Plan, nextColumnID: ColumnID, functions: any FunctionCatalog, sources: [String] = [],
         versions: [String] = []
     ) throws {
-        self.rule = rule
+        stored = StoredRule(bytes: [], place: 0..<0, file: rule.file)
+        self.functions = functions
+        isEnabled = rule.isEnabled
+        identifier = RuleProgram.identifier(rule)
         let groupIDs = RuleProgram.groupKey(plan)
         let wanted = AlertBuilder.columnNames(rule)
         let needed = Set(plan.columns.filter { wanted.contains($0.name) || (groupIDs?.contains($0.id) ?? false) }.map(\.id))
@@ -84,14 +88,11 @@ public final class RuleProgram: Sendable {
         let positions = groupIDs.map { ids in ids.compactMap { id in columns.firstIndex { $0.id == id } } }
         groupColumns = positions.flatMap { $0.isEmpty ? nil : $0 }
         let builder = AlertBuilder(rule, columns: columns)
-        alerts = Once(known: builder)
         // What alerts of this rule are told apart by: nothing, columns, or (nil) also the rows themselves.
         var groups: [BoundColumn]?
         if rule.grouping == .singleAlert { groups = [] } else { groups = groupColumns?.map { columns[$0] } }
-        let parts = (split: split, clock: clock)
-        paned = Once { PanePlan(parts.split, clock: parts.clock, functions: functions) }
         isMonotone = growing && !triggersOnEmpty && MonotoneAnalysis.isMonotone(split.suffix, groups: groups, functions: functions)
-        views = Once(known: try RuleProgram.horizons(of: split.legs))
+        let horizons = try RuleProgram.horizons(of: split.legs)
         var w = StateWriter()
         for part in [rule.id, rule.query, rule.kind.rawValue, rule.triggerOperator.rawValue, rule.grouping.rawValue] { w.text(part) }
         for n in [rule.queryFrequency, rule.queryPeriod, Int64(rule.triggerThreshold), rule.startTime ?? 0, rule.suppression ?? 0] {
@@ -108,25 +109,30 @@ public final class RuleProgram: Sendable {
                 let lower = text.lowercased()
                 return RuleProgram.foreign.contains { ByteText.contains($0, in: lower) }
             }
-        fingerprint = RuleProgram.hash(w.bytes)
+        behaviour = Digest128(w.bytes)
         // Other rows in a watchlist change what a rule finds from now on, not what it has retained.
-        presentation = RuleProgram.presentation(rule) + versions.joined(separator: "\n")
+        presentation = Presentation(rule: RuleProgram.presentation(rule), versions: versions)
+        made.withLock { $0 = Made(rule: Shared(rule), builder: Shared(builder), horizons: horizons) }
     }
 
     /// Words of queries that name such data.
     private static let foreign = ["watchlist", "externaldata", "geo_info_from", "parse_user_agent"]
 
-    /// A program that was compiled before; ``write(to:)`` wrote it into `bytes`, which are kept for what is read later.
-    package init(rule: AnalyticsRule, from r: inout PackedReader, of bytes: [UInt8], functions: any FunctionCatalog) throws {
-        self.rule = rule
-        let split = try SplitQuery(from: &r, of: bytes)
-        self.split = split
-        tables = Set(split.legs.map(\.table))
-        let clock = TickClock(anchor: rule.startTime ?? KustoTime.unixEpoch, frequency: rule.queryFrequency, period: rule.queryPeriod)
-        self.clock = clock
-        paned = Once { PanePlan(split, clock: clock, functions: functions) }
-        fingerprint = try r.text()
-        presentation = try r.text()
+    /// A program that was compiled before, of a rule of `file`; ``write(to:)`` wrote it into `bytes`, which are kept for what is read later.
+    package init(
+        from r: inout PackedReader, of bytes: [UInt8], file: String, functions: any FunctionCatalog, parts: inout StoredParts
+    ) throws {
+        self.functions = functions
+        identifier = try Digest128(from: &r)
+        isEnabled = try r.bool()
+        let anchor = try r.integer()
+        let frequency = try r.integer()
+        clock = TickClock(anchor: anchor, frequency: frequency, period: try r.integer())
+        stored = StoredRule(bytes: bytes, place: try r.block(), file: file)
+        split = try SplitQuery(from: &r, of: bytes, parts: &parts)
+        tables = parts.tables(of: split)
+        behaviour = try Digest128(from: &r)
+        presentation = Presentation(rule: try Digest128(from: &r), versions: [])
         isMonotone = try r.bool()
         isRowLocal = try r.bool()
         isBaseline = try r.bool()
@@ -135,28 +141,27 @@ public final class RuleProgram: Sendable {
         let isGrouped = try r.bool()
         let positions = try r.list { try $0.int() }
         groupColumns = isGrouped ? positions : nil
-        alerts = Once { AlertBuilder(rule, columns: split.suffix.columns) }
-        views = Once {
-            do { return try RuleProgram.horizons(of: split.legs) } catch {
-                // They could be compiled once, so this is for the impossible: the rule fails, and says so.
-                let failing = CompiledExpression(failing: (error as? EvaluationError) ?? EvaluationError("\(error)"))
-                return split.legs.map { _ in [failing] }
-            }
-        }
     }
 
-    /// The program without its rule. Throws for a plan that cannot be written.
+    /// The program with its rule. Throws for a plan that cannot be written, and for a program that depends on other data.
     package func write(to w: inout PackedWriter) throws {
+        guard presentation.versions.isEmpty else { throw PackedError("the program depends on other data") }
+        identifier.write(to: &w)
+        w.bool(isEnabled)
+        for n in [clock.anchor, clock.frequency, clock.period] { w.integer(n) }
+        var document = PackedWriter()
+        rule.write(to: &document)
+        w.block(document.bytes)
         try split.write(to: &w)
-        w.text(fingerprint)
-        w.text(presentation)
+        behaviour.write(to: &w)
+        presentation.rule.write(to: &w)
         for flag in [isMonotone, isRowLocal, isBaseline, needsEmptyTicks, readsReferenceData] { w.bool(flag) }
         w.bool(groupColumns != nil)
         w.count(groupColumns?.count ?? 0)
         for c in groupColumns ?? [] { w.int(c) }
     }
 
-    private static func horizons(of legs: [Leg]) throws -> [[CompiledExpression]] {
+    static func horizons(of legs: [Leg]) throws -> [[CompiledExpression]] {
         try legs.map { leg in
             guard let time = leg.timeColumn, !leg.horizon.isEmpty else { return [] }
             let input = [BoundColumn(id: time, name: "TimeGenerated", type: .datetime)]
@@ -164,7 +169,7 @@ public final class RuleProgram: Sendable {
         }
     }
 
-    private static func presentation(_ rule: AnalyticsRule) -> String {
+    private static func presentation(_ rule: AnalyticsRule) -> Digest128 {
         var w = StateWriter()
         func fields(_ all: [AnalyticsRule.FieldMapping]) { w.texts(all.flatMap { [$0.identifier, $0.columnName] }) }
         for part in [rule.name, rule.description, rule.severity.rawValue, rule.version ?? ""] { w.text(part) }
@@ -181,17 +186,15 @@ public final class RuleProgram: Sendable {
             for part in [o.displayNameFormat, o.descriptionFormat, o.severityColumn, o.tacticsColumn] { w.optionalText(part) }
             fields(o.dynamicProperties)
         }
-        return hash(w.bytes)
+        return Digest128(w.bytes)
     }
 
     private struct NoPlans: SubqueryResolver {
         func firstColumn(of plan: Plan) throws -> Column { throw EvaluationError("a horizon has a sub-query") }
     }
 
-    static func hash(_ bytes: [UInt8]) -> String {
-        let h = bytes.withUnsafeBytes { vk_xxh3_128($0.baseAddress, $0.count, 0) }
-        return Evidence.hex(h.high) + Evidence.hex(h.low)
-    }
+    /// The digest of a rule's id. Ids are equal if they are so case aside.
+    package static func identifier(_ rule: AnalyticsRule) -> Digest128 { Digest128(Array(rule.id.lowercased().utf8)) }
 
     /// The identity of an alert: H(rule id, group key, first tick).
     func alertID(_ group: String, _ tick: Int64) -> String {
@@ -199,7 +202,7 @@ public final class RuleProgram: Sendable {
         w.text(rule.id)
         w.text(group)
         w.i64(tick)
-        return RuleProgram.hash(w.bytes)
+        return Digest128(w.bytes).text
     }
 
     static func triggers(_ rule: AnalyticsRule, count: Int) -> Bool {

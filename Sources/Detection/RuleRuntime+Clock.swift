@@ -49,7 +49,7 @@ extension RuleRuntime {
 
     /// Nothing is held that the passing of time could change; only ``finalThrough`` would move.
     var isIdle: Bool {
-        finalThrough != nil && !program.needsEmptyTicks && stores.allSatisfy(\.segments.isEmpty) && (panes?.isEmpty ?? true)
+        finalThrough != nil && !program.needsEmptyTicks && stores.allSatisfy { $0.segments.isEmpty } && (panes?.isEmpty ?? true)
             && results.isEmpty && dirty.isEmpty
             && provisional.isEmpty && amended.isEmpty && emitted.isEmpty && base.open.isEmpty
     }

@@ -69,7 +69,7 @@ final class RuleRuntime {
     /// Times of rows since the last provisional evaluation.
     var freshTimes: (least: Int64, greatest: Int64)?
     var emitted: [String: Emitted] = [:]
-    var fold: EpisodeFold
+    lazy var fold = RuleRuntime.fold(of: program)
     /// Sees the rows of every evaluation.
     var observer: ((TickObservation) -> Void)?
 
@@ -110,7 +110,6 @@ final class RuleRuntime {
     init(_ program: RuleProgram, options: DetectionOptions) {
         self.program = program
         self.options = options
-        fold = RuleRuntime.fold(of: program)
     }
 
     /// Makes what holds rows. Before a rule takes its first row there is nothing to hold, and most rules never take one: they cost no time

@@ -64,7 +64,7 @@ extension Atom {
         switch form {
         case .equals(let texts, let ignoringCase): return "\(place) is \(list(texts))\(ignoringCase ? ", case aside" : "") (look-up)"
         case .literals(let texts): return "\(place) has \(list(texts)) in it (one scan for all rules, then the exact test)"
-        case .general: return "\(trees.value.expr.dump()) over \(column) (tested on each new value)"
+        case .general: return "\(trees.expr.dump()) over \(column) (tested on each new value)"
         }
     }
 }

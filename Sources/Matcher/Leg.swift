@@ -9,11 +9,13 @@ public final class Leg: Sendable {
     public let index: Int
     public let table: String
     /// The table's columns that the prefix reads, under the identities of this reference.
-    public let source: [BoundColumn]
+    public var source: [BoundColumn] { input.columns }
+    /// ``source``, which legs that were read from a cache may share.
+    let input: SourceColumns
     /// Row-local operators over ``source``; its leaf is `.table(name: table)` with exactly those columns.
-    public var prefix: Plan { trees.value.prefix }
+    public var prefix: Plan { trees.prefix }
     /// Conjuncts over the unmodified `TimeGenerated` and `now()`, applied to the row's time at each tick.
-    public var horizon: [BoundExpr] { trees.value.horizon }
+    public var horizon: [BoundExpr] { trees.horizon }
     /// The identity of `TimeGenerated` in ``horizon``.
     public let timeColumn: ColumnID?
 
@@ -22,24 +24,35 @@ public final class Leg: Sendable {
         let prefix: Plan
         let horizon: [BoundExpr]
     }
-    let trees: Once<Trees>
+    private let stored: StoredTree?
+    private let read: Mutex<Trees?>
+    var trees: Trees {
+        read.withLock { known in
+            if let known { return known }
+            let new = stored?.legTrees() ?? Trees(prefix: Stored.damaged, horizon: [])
+            known = new
+            return new
+        }
+    }
 
     public init(index: Int, table: String, source: [BoundColumn], prefix: Plan, horizon: [BoundExpr], timeColumn: ColumnID?) {
         self.index = index
         self.table = table
-        self.source = source
-        trees = Once(known: Trees(prefix: prefix, horizon: horizon))
+        input = SourceColumns(source)
+        stored = nil
+        read = Mutex(Trees(prefix: prefix, horizon: horizon))
         self.timeColumn = timeColumn
         witness = Mutex(nil)
     }
 
     /// A leg that was compiled before: its trees are read when they are needed.
-    init(index: Int, table: String, source: [BoundColumn], timeColumn: ColumnID?, clauses: [Clause], trees: Once<Trees>) {
+    init(index: Int, table: String, input: SourceColumns, timeColumn: ColumnID?, clauses: [Clause], stored: StoredTree) {
         self.index = index
         self.table = table
-        self.source = source
+        self.input = input
         self.timeColumn = timeColumn
-        self.trees = trees
+        self.stored = stored
+        read = Mutex(nil)
         witness = Mutex(clauses)
     }
 
@@ -77,21 +90,52 @@ public final class Leg: Sendable {
 public struct SplitQuery: Sendable {
     public let legs: [Leg]
     /// The rest: its leaves are `.table(name: Leg.storeName(i))`, with the columns of that leg's survivors.
-    public var suffix: Plan { tree.value }
-    let tree: Once<Plan>
+    public var suffix: Plan { tree.plan }
+    let tree: SuffixTree
     /// The suffix itself reads `now()`.
     public let suffixUsesNow: Bool
     /// With no rows in any leg the result is empty: ticks over empty windows need no evaluation.
     public let emptyGivesEmpty: Bool
 
     public init(legs: [Leg], suffix: Plan, suffixUsesNow: Bool, emptyGivesEmpty: Bool) {
-        self.init(legs: legs, tree: Once(known: suffix), suffixUsesNow: suffixUsesNow, emptyGivesEmpty: emptyGivesEmpty)
+        self.init(legs: legs, tree: SuffixTree(suffix), suffixUsesNow: suffixUsesNow, emptyGivesEmpty: emptyGivesEmpty)
     }
 
-    init(legs: [Leg], tree: Once<Plan>, suffixUsesNow: Bool, emptyGivesEmpty: Bool) {
+    init(legs: [Leg], tree: SuffixTree, suffixUsesNow: Bool, emptyGivesEmpty: Bool) {
         self.legs = legs
         self.tree = tree
         self.suffixUsesNow = suffixUsesNow
         self.emptyGivesEmpty = emptyGivesEmpty
+    }
+}
+
+/// The columns that a leg reads. One object for legs that are known to read the same.
+final class SourceColumns: Sendable {
+    let columns: [BoundColumn]
+    init(_ columns: [BoundColumn]) { self.columns = columns }
+}
+
+/// A suffix: read back from a cache when it is first asked for.
+final class SuffixTree: Sendable {
+    private let stored: StoredTree?
+    private let read: Mutex<Plan?>
+
+    init(_ plan: Plan) {
+        stored = nil
+        read = Mutex(plan)
+    }
+
+    init(stored: StoredTree) {
+        self.stored = stored
+        read = Mutex(nil)
+    }
+
+    var plan: Plan {
+        read.withLock { known in
+            if let known { return known }
+            let new = stored?.plan() ?? Stored.damaged
+            known = new
+            return new
+        }
     }
 }

@@ -16,26 +16,23 @@ extension SplitQuery {
         Stored.write(p, levels: suffix.levels, to: &w)
     }
 
-    /// Reads what ``write(to:)`` wrote into `bytes`, which are kept for the trees.
-    public init(from r: inout PackedReader, of bytes: [UInt8]) throws {
-        var index = -1
-        let legs = try r.list { r -> Leg in
-            index += 1
-            return try Leg.read(index, &r, bytes)
-        }
+    /// Reads what ``write(to:)`` wrote into `bytes`, which are kept for the trees. `parts`: what was read from the same bytes before.
+    public init(from r: inout PackedReader, of bytes: [UInt8], parts: inout StoredParts) throws {
+        let number = try r.count()
+        var legs: [Leg] = []
+        legs.reserveCapacity(number)
+        for index in 0..<number { legs.append(try Leg.read(index, &r, bytes, &parts)) }
         let suffixUsesNow = try r.bool()
         let emptyGivesEmpty = try r.bool()
-        let place = try Stored.place(&r)
-        let tree = Once {
-            Stored.read(bytes, place, otherwise: Stored.damaged) { try $0.plan() }
-        }
+        let tree = SuffixTree(stored: StoredTree(bytes: bytes, place: try Stored.place(&r)))
         self.init(legs: legs, tree: tree, suffixUsesNow: suffixUsesNow, emptyGivesEmpty: emptyGivesEmpty)
     }
 
     /// Reads every tree, so that what cannot be read is found at once. Throws if something cannot.
     public static func verify(_ bytes: [UInt8]) throws {
         var r = PackedReader(bytes)
-        let split = try SplitQuery(from: &r, of: bytes)
+        var parts = StoredParts(sharesAtoms: false)
+        let split = try SplitQuery(from: &r, of: bytes, parts: &parts)
         var again = PackedWriter()
         try split.write(to: &again)
         guard again.bytes == bytes else { throw PackedError("the plan changes when it is written") }
@@ -102,75 +99,54 @@ extension Leg {
         Stored.write(p, levels: max(prefix.levels, horizon.map(\.levels).max() ?? 0), to: &w)
     }
 
-    fileprivate static func read(_ index: Int, _ r: inout PackedReader, _ bytes: [UInt8]) throws -> Leg {
-        let table = try r.text()
-        var sources = PlanReader(bytes, in: try r.block())
-        let source = try sources.columns()
+    fileprivate static func read(_ index: Int, _ r: inout PackedReader, _ bytes: [UInt8], _ parts: inout StoredParts) throws -> Leg {
+        let table = try parts.name(&r, bytes)
+        let input = try parts.source(try r.block(), bytes)
         let hasTime = try r.bool()
         let time = try r.int()
-        let clauses = try r.list { r -> Clause in
+        let number = try r.count()
+        var clauses: [Clause] = []
+        clauses.reserveCapacity(number)
+        for _ in 0..<number {
             let cost = Double(bitPattern: try r.word())
-            return Clause(atoms: try r.list { try Atom(from: &$0, bytes) }, cost: cost)
-        }
-        let place = try Stored.place(&r)
-        let trees = Once {
-            Stored.read(bytes, place, otherwise: Leg.Trees(prefix: Stored.damaged, horizon: [])) {
-                let prefix = try $0.plan()
-                return Leg.Trees(prefix: prefix, horizon: try $0.expressions())
+            let width = try r.count()
+            var atoms: [Atom] = []
+            atoms.reserveCapacity(width)
+            for _ in 0..<width {
+                let head = try r.block()
+                atoms.append(try parts.atom(head, tree: try Stored.place(&r), bytes))
             }
+            clauses.append(Clause(atoms: atoms, cost: cost))
         }
-        return Leg(index: index, table: table, source: source, timeColumn: hasTime ? time : nil, clauses: clauses, trees: trees)
+        let stored = StoredTree(bytes: bytes, place: try Stored.place(&r))
+        return Leg(index: index, table: table, input: input, timeColumn: hasTime ? time : nil, clauses: clauses, stored: stored)
     }
 }
 
 extension Atom {
+    /// A head, by which equal atoms are known, and the trees.
     fileprivate func write(to w: inout PackedWriter) throws {
-        w.text(column)
-        w.text(type.rawValue)
-        w.text(fingerprint)
-        w.optionalText(subjectFingerprint)
+        var head = PackedWriter()
+        digest.write(to: &head)
+        head.text(fingerprint)
+        head.text(column)
+        head.text(type.rawValue)
+        head.optionalText(subjectFingerprint)
         switch form {
         case .equals(let texts, let ignoringCase):
-            w.byte(ignoringCase ? 1 : 0)
-            w.texts(texts)
+            head.byte(ignoringCase ? 1 : 0)
+            head.texts(texts)
         case .literals(let texts):
-            w.byte(2)
-            w.texts(texts)
-        case .general: w.byte(3)
+            head.byte(2)
+            head.texts(texts)
+        case .general: head.byte(3)
         }
-        let t = trees.value
+        w.block(head.bytes)
+        let t = trees
         var p = PlanWriter()
         try p.expr(t.expr)
         p.column(t.input)
         try p.exprs(t.subject.map { [$0] } ?? [])
         Stored.write(p, levels: max(t.expr.levels, t.subject?.levels ?? 0), to: &w)
-    }
-
-    fileprivate init(from r: inout PackedReader, _ bytes: [UInt8]) throws {
-        let column = try r.text()
-        guard let type = ScalarType(rawValue: try r.text()) else { throw PackedError("an atom of no type") }
-        let fingerprint = try r.text()
-        let subjectFingerprint = try r.optionalText()
-        let form: AtomForm
-        switch try r.byte() {
-        case 0: form = .equals(try r.texts(), ignoringCase: false)
-        case 1: form = .equals(try r.texts(), ignoringCase: true)
-        case 2: form = .literals(try r.texts())
-        case 3: form = .general
-        case let code: throw PackedError("no form has the number \(code)")
-        }
-        let place = try Stored.place(&r)
-        let trees = Once {
-            // An atom that always holds lets too many rows through, never too few.
-            let open = Trees(
-                expr: BoundExpr(.constant(.bool(true)), .bool, SourceRange(0, 0)), input: BoundColumn(id: 0, name: column, type: type),
-                subject: nil)
-            return Stored.read(bytes, place, otherwise: open) { p in
-                let expr = try p.expr()
-                let input = try p.column()
-                return Trees(expr: expr, input: input, subject: try p.expressions().first)
-            }
-        }
-        self.init(column: column, type: type, trees: trees, form: form, fingerprint: fingerprint, subjectFingerprint: subjectFingerprint)
     }
 }

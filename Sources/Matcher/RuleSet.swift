@@ -69,7 +69,7 @@ public final class RuleSet: Sendable {
         let indexes: [ColumnIndex]
         let occurrences: [[Occurrence]]
         /// The exact test of an atom over its column alone; nil where a look-up decides.
-        let predicates: [LazyPredicate?]
+        let predicates: [Atom?]
     }
 
     let tables: [String: Table]
@@ -106,10 +106,17 @@ public final class RuleSet: Sendable {
         _ name: String, _ entries: [(LegReference, Leg)], _ functions: any FunctionCatalog, _ store: (any LiteralStore)?
     ) throws -> Table {
         var types: [String: ScalarType] = [:]
-        for (_, leg) in entries { for c in leg.source { types[c.name] = c.type } }
+        // By what a leg reads: where that stands among the table's columns.
+        var places: [ObjectIdentifier: [Int]] = [:]
+        for (_, leg) in entries where places.updateValue([], forKey: ObjectIdentifier(leg.input)) == nil {
+            for c in leg.source { types[c.name] = c.type }
+        }
         let columns = types.sorted { $0.key < $1.key }.map { SchemaColumn($0.key, $0.value) }
         var positions: [String: Int] = [:]
         for (i, c) in columns.enumerated() { positions[c.name] = i }
+        for (_, leg) in entries where places[ObjectIdentifier(leg.input)]?.isEmpty ?? true {
+            places[ObjectIdentifier(leg.input)] = leg.source.compactMap { positions[$0.name] }
+        }
 
         var atoms = AtomTable()
         // For each leg, its clauses' atoms by number.
@@ -123,17 +130,18 @@ public final class RuleSet: Sendable {
         var compiled: [LegEntry] = []
         compiled.reserveCapacity(entries.count)
         for (number, ((reference, leg), clauses)) in zip(entries, found).enumerated() {
-            var places: [[AtomPlace]] = []
+            var wanted: [[AtomPlace]] = []
+            wanted.reserveCapacity(clauses.count)
             for (c, clause) in clauses.enumerated() {
                 let numbers = clause.atoms.count == 1 ? clause.atoms : Set(clause.atoms).sorted()
                 for n in numbers { occurrences[n].append(Occurrence(leg: Int32(number), clause: Int32(c))) }
-                places.append(numbers.map { AtomPlace(atom: Int32($0), index: Int32(indexOf[$0])) })
+                wanted.append(numbers.map { AtomPlace(atom: Int32($0), index: Int32(indexOf[$0])) })
             }
             compiled.append(
                 LegEntry(
                     reference: reference, leg: leg,
-                    positions: leg.source.compactMap { positions[$0.name] },
-                    clauses: places, firstClause: atoms.rarest(clauses)))
+                    positions: places[ObjectIdentifier(leg.input)] ?? [],
+                    clauses: wanted, firstClause: atoms.rarest(clauses)))
         }
         return Table(
             name: name, columns: columns, legs: compiled, always: compiled.indices.filter { compiled[$0].clauses.isEmpty },
@@ -149,16 +157,18 @@ public final class RuleSet: Sendable {
     private struct AtomTable {
         private(set) var atoms: [Atom] = []
         private var uses: [Int] = []
-        private var numbers: [ByteKey: Int] = [:]
+        private var numbers: [Digest128: Int] = [:]
 
         /// The atom's number; equal atoms have one.
         mutating func add(_ atom: Atom) -> Int {
-            let key = ByteKey(atom.column + "\u{0}" + atom.fingerprint)
-            if let n = numbers[key] {
-                uses[n] += 1
-                return n
+            if let n = numbers[atom.digest] {
+                if atoms[n].isSame(atom) {
+                    uses[n] += 1
+                    return n
+                }
+            } else {
+                numbers[atom.digest] = atoms.count
             }
-            numbers[key] = atoms.count
             atoms.append(atom)
             uses.append(1)
             return atoms.count - 1
@@ -174,12 +184,12 @@ public final class RuleSet: Sendable {
 
     private static func index(
         _ atoms: [Atom], positions: [String: Int], _ store: (any LiteralStore)?
-    ) throws -> (indexes: [ColumnIndex], indexOf: [Int], predicates: [LazyPredicate?]) {
+    ) throws -> (indexes: [ColumnIndex], indexOf: [Int], predicates: [Atom?]) {
         var byColumn: [String: [Int]] = [:]
         for (i, a) in atoms.enumerated() { byColumn[a.column, default: []].append(i) }
         var result: [ColumnIndex] = []
         var indexOf = [Int](repeating: 0, count: atoms.count)
-        var predicates = [LazyPredicate?](repeating: nil, count: atoms.count)
+        var predicates = [Atom?](repeating: nil, count: atoms.count)
         for (column, members) in byColumn.sorted(by: { $0.key < $1.key }) {
             guard let position = positions[column], let first = members.first else { continue }
             var general: [Int] = []
@@ -188,7 +198,7 @@ public final class RuleSet: Sendable {
                 indexOf[m] = result.count
                 if case .equals = atoms[m].form {
                 } else {
-                    predicates[m] = LazyPredicate(atoms[m])
+                    predicates[m] = atoms[m]
                 }
                 if case .general = atoms[m].form {
                     general.append(m)
@@ -211,26 +221,26 @@ public final class RuleSet: Sendable {
     private static func subject(
         _ members: [Int], _ atoms: [Atom], _ store: (any LiteralStore)?
     ) throws -> (Subject, untestable: [Int]) {
-        var exact: [ByteKey: [Int]] = [:]
-        var folded: [ByteKey: [Int]] = [:]
+        var exact: [TextTable.Entry] = []
+        var folded: [TextTable.Entry] = []
         var literals: [String: [Int]] = [:]
         var literalAtoms: [Int] = []
         for m in members {
             switch atoms[m].form {
             case .equals(let texts, let ignoringCase):
-                for t in Set(texts.map { ByteKey($0) }) {
-                    if ignoringCase { folded[t, default: []].append(m) } else { exact[t, default: []].append(m) }
+                for t in texts {
+                    if ignoringCase { folded.append((t, Int32(m))) } else { exact.append((t, Int32(m))) }
                 }
             case .literals(let texts):
                 literalAtoms.append(m)
-                for t in Set(texts) { literals[t, default: []].append(m) }
+                for t in texts.count == 1 ? texts : Array(Set(texts)) { literals[t, default: []].append(m) }
             case .general: break
             }
         }
         let set = LiteralSet(literals.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, store: store)
         let extracted: CompiledExpression? = try members.first.flatMap { m in
-            guard atoms[m].subjectFingerprint != nil, let subject = atoms[m].trees.value.subject else { return nil }
-            return try CompiledExpression(subject, input: [atoms[m].trees.value.input], subqueries: NoSubqueries())
+            guard atoms[m].subjectFingerprint != nil, let subject = atoms[m].trees.subject else { return nil }
+            return try CompiledExpression(subject, input: [atoms[m].trees.input], subqueries: NoSubqueries())
         }
         return (
             Subject(

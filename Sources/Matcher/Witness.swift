@@ -2,19 +2,30 @@ import CKernels
 import Columnar
 import Evaluation
 import KQL
+import Synchronization
 
 /// A predicate over one source column: the unit of sharing between rules.
 ///
 /// Two atoms are one if table, column and fingerprint agree, whichever rules they come from.
-struct Atom: Sendable {
+final class Atom: Sendable {
     let column: String
     let type: ScalarType
-    /// Its trees, which are looked at when a value may satisfy it.
-    let trees: Once<Trees>
     let form: AtomForm
-    let fingerprint: String
+    /// The fingerprint; nil: it stands in the head that the atom was read from.
+    private let written: String?
     /// Equal for equal subjects; nil where the subject is the column itself.
     let subjectFingerprint: String?
+    /// Of column and fingerprint.
+    let digest: Digest128
+    private let stored: StoredAtom?
+    private let read: Mutex<Trees?>
+    // The exact test is made when a value first needs it: most rules never see one.
+    private let tested = Mutex<Test>(.unmade)
+
+    private enum Test: Sendable {
+        case unmade
+        case made(CompiledExpression?)
+    }
 
     struct Trees: Sendable {
         /// Over a single input column; decides where ``Atom/form`` leaves doubt.
@@ -22,26 +33,76 @@ struct Atom: Sendable {
         let input: BoundColumn
         /// The text that ``Atom/form`` speaks of, where that is not the column itself: many atoms share one extraction from a dynamic column.
         let subject: BoundExpr?
-    }
 
-    /// The exact test, compiled when first asked for; nil where that fails, and then the atom is taken to hold.
-    func predicate() -> CompiledExpression? {
-        let t = trees.value
-        return try? Stored.withStack(levels: t.expr.levels) {
-            try CompiledExpression(t.expr, input: [t.input], subqueries: NoSubqueries())
+        /// Stands for trees that cannot be read: an atom that always holds lets too many rows through, never too few.
+        static func open(_ column: String, _ type: ScalarType) -> Trees {
+            Trees(
+                expr: BoundExpr(.constant(.bool(true)), .bool, SourceRange(0, 0)), input: BoundColumn(id: 0, name: column, type: type),
+                subject: nil)
         }
     }
-}
 
-/// The exact test of an atom, made when a value first needs it: most rules never see one.
-final class LazyPredicate: Sendable {
-    private let compiled: Once<CompiledExpression?>
+    init(column: String, type: ScalarType, trees: Trees, form: AtomForm, fingerprint: String, subjectFingerprint: String?) {
+        self.column = column
+        self.type = type
+        self.form = form
+        written = fingerprint
+        self.subjectFingerprint = subjectFingerprint
+        digest = Atom.digest(column, fingerprint)
+        stored = nil
+        read = Mutex(trees)
+    }
 
-    init(_ atom: Atom) { compiled = Once { atom.predicate() } }
+    /// An atom that was made before: its trees are read when they are needed.
+    init(column: String, type: ScalarType, form: AtomForm, subjectFingerprint: String?, digest: Digest128, stored: StoredAtom) {
+        self.column = column
+        self.type = type
+        self.form = form
+        written = nil
+        self.subjectFingerprint = subjectFingerprint
+        self.digest = digest
+        self.stored = stored
+        read = Mutex(nil)
+    }
+
+    static func digest(_ column: String, _ fingerprint: String) -> Digest128 {
+        Digest128(Array(column.utf8) + [0] + Array(fingerprint.utf8))
+    }
+
+    var fingerprint: String { written ?? stored?.fingerprint ?? "" }
+
+    /// Its trees, which are looked at when a value may satisfy it.
+    var trees: Trees {
+        read.withLock { known in
+            if let known { return known }
+            let new = stored?.tree.atomTrees(column, type) ?? Trees.open(column, type)
+            known = new
+            return new
+        }
+    }
+
+    /// Whether both ask the same of the same column.
+    func isSame(_ other: Atom) -> Bool {
+        self === other
+            || digest == other.digest && ByteText.equal(column, other.column) && ByteText.equal(fingerprint, other.fingerprint)
+    }
+
+    /// Nil where it cannot be compiled.
+    private var predicate: CompiledExpression? {
+        tested.withLock { t in
+            if case .made(let known) = t { return known }
+            let trees = trees
+            let new = try? Stored.withStack(levels: trees.expr.levels) {
+                try CompiledExpression(trees.expr, input: [trees.input], subqueries: NoSubqueries())
+            }
+            t = .made(new)
+            return new
+        }
+    }
 
     /// The rows for which the atom holds. An atom that cannot be compiled holds for all: candidates may be too many, never too few.
     func select(_ batch: Batch, _ context: EvaluationContext) throws -> Bitmap {
-        guard let predicate = compiled.value else { return Bitmap(repeating: true, count: batch.count) }
+        guard let predicate else { return Bitmap(repeating: true, count: batch.count) }
         return try predicate.select(batch, context)
     }
 }
@@ -140,7 +201,7 @@ struct WitnessFinder {
         guard cost < WitnessFinder.useless else { return nil }
         let (subject, form) = form(e)
         let atom = Atom(
-            column: column.name, type: column.type, trees: Once(known: Atom.Trees(expr: e, input: column, subject: subject)), form: form,
+            column: column.name, type: column.type, trees: Atom.Trees(expr: e, input: column, subject: subject), form: form,
             fingerprint: e.fingerprint { _ in "$" }, subjectFingerprint: subject?.fingerprint { _ in "$" })
         return Clause(atoms: [atom], cost: cost)
     }

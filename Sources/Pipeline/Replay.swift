@@ -164,7 +164,7 @@ public final class Replay: Sendable {
         if let failure = pending.withLock({ $0.failure }) { throw failure }
         return handover.withState { s in
             s.events += engine.finish(to: options.to)
-            s.summary.lateRows = engine.figures.reduce(0) { $0 + $1.lateRows }
+            s.summary.lateRows = engine.lateRows
             s.summary.unrecognizedFiles.sort()
             s.summary.problems.sort()
             return (s.events, s.summary)

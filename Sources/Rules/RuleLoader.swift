@@ -25,6 +25,17 @@ public enum RuleLoader {
         public let path: String
         /// It was named itself, not found in a folder.
         public let isNamed: Bool
+        /// As it was when it was found.
+        public let identity: FileIdentity
+    }
+
+    /// What a rule file holds.
+    public struct Content: Sendable {
+        public let text: String
+        /// As it was before it was read; nil where that cannot be told.
+        public let identity: FileIdentity?
+        /// ``FileIdentity/clock`` before it was read.
+        public let readAt: Int64
     }
 
     /// Why a file's text cannot be had, as the document that is refused for it.
@@ -33,7 +44,7 @@ public enum RuleLoader {
     /// The files of `paths` (folders are searched for `*.yaml` and `*.yml` without `*.test.yaml`), sorted by path; and the paths that are
     /// not there.
     public static func files(_ paths: [String]) -> (files: [File], missing: [LoadedRule]) {
-        var files: [(path: String, explicit: Bool)] = []
+        var files: [File] = []
         var missing: [LoadedRule] = []
         for p in paths {
             var s = stat()
@@ -41,11 +52,18 @@ public enum RuleLoader {
                 missing.append(refused(p, "VR0005", "\(String(cString: strerror(errno)))"))
                 continue
             }
-            if s.st_mode & S_IFMT == S_IFDIR { walk(p, 0, &files) } else { files.append((p, true)) }
+            if s.st_mode & S_IFMT == S_IFDIR {
+                walk(p, 0, &files)
+            } else {
+                files.append(File(path: p, isNamed: true, identity: FileIdentity(s)))
+            }
         }
-        var seen: Set<String> = []
-        let distinct = files.sorted(by: { $0.path < $1.path }).filter { seen.insert($0.path).inserted }
-        return (distinct.map { File(path: $0.path, isNamed: $0.explicit) }, missing)
+        files.sort { $0.path < $1.path }
+        // Equal paths stand side by side; the one that was asked for first stays.
+        var distinct: [File] = []
+        distinct.reserveCapacity(files.count)
+        for f in files where distinct.last?.path != f.path { distinct.append(f) }
+        return (distinct, missing)
     }
 
     /// Every rule in `paths`, sorted by path. A document that is no rule at all (it has neither `query` nor `id`) is passed over inside
@@ -89,33 +107,47 @@ public enum RuleLoader {
             name: name.isEmpty ? path : name)
     }
 
-    private static func walk(_ folder: String, _ depth: Int, _ files: inout [(path: String, explicit: Bool)]) {
+    private static func walk(_ folder: String, _ depth: Int, _ files: inout [File]) {
         guard depth < 32, let d = opendir(folder) else { return }
         defer { closedir(d) }
+        let descriptor = dirfd(d)
+        let parent = folder.hasSuffix("/") ? folder : folder + "/"
         while let e = readdir(d) {
             let name = withUnsafePointer(to: &e.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            guard !name.hasPrefix(".") else { continue }
-            let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
+            guard name.utf8.first != UInt8(ascii: ".") else { continue }
+            let isRule = isRuleFile(name)
+            if !isRule, Int(e.pointee.d_type) == Int(DT_REG) { continue }
             var s = stat()
-            guard stat(path, &s) == 0 else { continue }
+            guard fstatat(descriptor, name, &s, 0) == 0 else { continue }
             if s.st_mode & S_IFMT == S_IFDIR {
-                walk(path, depth + 1, &files)
-            } else if (name.hasSuffix(".yaml") || name.hasSuffix(".yml")) && !name.hasSuffix(".test.yaml") && !name.hasSuffix(".test.yml") {
-                files.append((path, false))
+                walk(parent + name, depth + 1, &files)
+            } else if isRule {
+                files.append(File(path: parent + name, isNamed: false, identity: FileIdentity(s)))
             }
         }
     }
 
+    private static func isRuleFile(_ name: String) -> Bool {
+        func ends(_ ending: String) -> Bool { name.utf8.suffix(ending.utf8.count).elementsEqual(ending.utf8) }
+        return (ends(".yaml") && !ends(".test.yaml")) || (ends(".yml") && !ends(".test.yml"))
+    }
+
     /// A rule file's text.
-    public static func text(_ path: String) -> Result<String, Refusal> {
-        func refusal(_ code: String, _ message: String) -> Result<String, Refusal> {
+    public static func text(_ path: String) -> Result<String, Refusal> { content(path).map(\.text) }
+
+    /// A rule file's text, and which file that was.
+    public static func content(_ path: String) -> Result<Content, Refusal> {
+        func refusal(_ code: String, _ message: String) -> Result<Content, Refusal> {
             .failure(Refusal(rule: refused(path, code, message)))
         }
         let f = open(path, O_RDONLY | O_CLOEXEC)
         guard f >= 0 else { return refusal("VR0005", String(cString: strerror(errno))) }
         defer { close(f) }
+        let now = FileIdentity.clock
+        var s = stat()
+        let identity = fstat(f, &s) == 0 ? FileIdentity(s) : nil
         var bytes = [UInt8](repeating: 0, count: 8 << 10)
         var filled = 0
         while true {
@@ -127,7 +159,7 @@ public enum RuleLoader {
             if filled > maximumFileBytes { return refusal("VR0007", "the file is larger than \(maximumFileBytes) bytes") }
         }
         guard let text = String(validating: bytes[..<filled], as: UTF8.self) else { return refusal("VR0008", "the file is not UTF-8") }
-        return .success(text)
+        return .success(Content(text: text, identity: identity, readAt: now))
     }
 
     /// The rules of one file's text.

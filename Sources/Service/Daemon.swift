@@ -53,7 +53,7 @@ public final class Daemon {
     var retired = MatchCounters()
     /// By rule id: costs of processors that are gone, and the owners of the legs of those at work.
     var retiredCosts: [String: LegCost] = [:]
-    var legOwners: [String] = []
+    var legOwners: [RuleProgram] = []
     /// By rule id, nanoseconds of its own work when its budget was last looked at; rules that were above it then.
     var lookedAt: (time: Int64, spent: [String: Double]) = (WallClock.monotonic, [:])
     var overBudget: Set<String> = []
@@ -156,10 +156,10 @@ public final class Daemon {
         for p in processors {
             retired.add(p.counters)
             for (leg, cost) in p.costs where legOwners.indices.contains(leg.rule) {
-                retiredCosts[legOwners[leg.rule], default: LegCost()].add(cost)
+                retiredCosts[legOwners[leg.rule].rule.id, default: LegCost()].add(cost)
             }
         }
-        legOwners = engine.programs.map(\.rule.id)
+        legOwners = engine.programs
         var options = NormalizerOptions()
         options.maximumDepth = configuration.limits.depth
         normalizer = ChunkProcessor.normalizer(for: engine.ruleSet, catalog: book.catalog, options: options)

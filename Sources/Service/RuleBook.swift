@@ -3,6 +3,7 @@ import Detection
 import Evaluation
 import Glibc
 import KQL
+import Matcher
 import Rules
 import Tables
 
@@ -11,12 +12,14 @@ public struct RuleBook: Sendable {
     public struct Entry: Sendable {
         public enum State: String, Sendable { case loaded, blind, refused, disabled }
         public let file: String
-        public let name: String
         public let state: State
-        public let rule: AnalyticsRule?
-        public let program: RuleProgram?
-        public let findings: [RuleFinding]
+        let document: CompiledDocument
         let text: String
+
+        public var name: String { document.name }
+        public var rule: AnalyticsRule? { document.rule }
+        public var program: RuleProgram? { document.program }
+        public var findings: [RuleFinding] { document.findings }
 
         /// The first error in one line; empty if there is none.
         public var firstError: String {
@@ -63,95 +66,133 @@ public struct RuleBook: Sendable {
         let compiler = RuleCompiler(functions: functions, schemas: catalog)
         let shelf = cache?.shelf(paths, catalog)
         let (files, missing) = RuleLoader.files(paths)
-        let read = Concurrently.map(files, stack: RuleCompiler.stackBytes + (1 << 20)) { file -> File in
-            switch RuleLoader.text(file.path) {
+        // What is known is read by one thread: the objects of two would be counted back and forth between the cores.
+        var read = shelf.map { unchanged(files, $0) } ?? Array(repeating: nil, count: files.count)
+        let others = files.indices.filter { read[$0] == nil }
+        let made = Concurrently.map(others, stack: RuleCompiler.stackBytes + (1 << 20)) { n -> File in
+            let file = files[n]
+            switch RuleLoader.content(file.path) {
             case .failure(let refusal): return File(path: file.path, documents: [compile(refusal.rule, compiler, catalog)])
-            case .success(let text):
-                guard let shelf else { return compile(text, file, compiler, catalog) }
-                let key = RuleCache.Shelf.Key(Array(text.utf8), isNamed: file.isNamed)
-                if let known = shelf.documents(key, file: file.path) {
-                    return File(path: file.path, text: text, documents: known, key: key, isKnown: true)
+            case .success(let content):
+                let loaded = { RuleLoader.decode(content.text, file: file.path, explicit: file.isNamed) }
+                let compiled = { File(path: file.path, text: content.text, documents: loaded().map { compile($0, compiler, catalog) }) }
+                guard let shelf else { return compiled() }
+                let key = RuleCache.Shelf.Key(digest: Digest128(Array(content.text.utf8)), isNamed: file.isNamed)
+                let identity = SettledFile.identity(of: content)
+                var parts = StoredParts()
+                if let entry = shelf.entry(of: key), let known = shelf.documents(entry, file: file.path, parts: &parts) {
+                    return File(
+                        path: file.path, text: content.text, documents: known,
+                        kept: .init(key: key, documents: .entry(entry), identity: identity))
                 }
-                var new = compile(text, file, compiler, catalog)
-                new.key = key
-                new.encoded = RuleCache.encode(new.documents)
+                var new = compiled()
+                new.kept = RuleCache.encode(new.documents).map { .init(key: key, documents: .new($0), identity: identity) }
                 return new
             }
         }
+        for (n, file) in zip(others, made) { read[n] = file }
+        let all = read.compactMap { $0 }
         if let shelf {
-            shelf.keep(
-                read.compactMap { $0.isKnown ? $0.key : nil },
-                new: read.compactMap { f in f.key.flatMap { key in f.encoded.map { (key, $0) } } })
-            cache?.count(found: 0, compiled: read.count { !$0.isKnown })
+            shelf.keep(vouchedFor(all, files))
+            cache?.count(found: 0, compiled: all.count { $0.kept?.entry == nil })
         }
         let refused = missing.map { File(path: $0.file, text: $0.text, documents: [compile($0, compiler, catalog)]) }
-        return RuleBook(entries: entries(of: refused + read, catalog), functions: functions, catalog: catalog)
+        return RuleBook(entries: entries(of: refused + all, catalog), functions: functions, catalog: catalog)
     }
 
     /// One file, compiled.
     private struct File: Sendable {
         let path: String
-        var text = ""
+        /// Nil: it was not read.
+        var text: String? = ""
         let documents: [CompiledDocument]
-        var key: RuleCache.Shelf.Key?
-        /// Its documents were found in the cache.
-        var isKnown = false
-        /// Its documents as the cache keeps them.
-        var encoded: [UInt8]?
+        /// What the cache is to keep of it.
+        var kept: RuleCache.Shelf.Kept?
     }
 
-    private static func compile(
-        _ text: String, _ file: RuleLoader.File, _ compiler: RuleCompiler, _ catalog: WorkspaceCatalog
-    ) -> File {
-        let loaded = RuleLoader.decode(text, file: file.path, explicit: file.isNamed)
-        return File(path: file.path, text: text, documents: loaded.map { compile($0, compiler, catalog) })
+    /// The files that are known and were not changed since; nil for the others.
+    private static func unchanged(_ files: [RuleLoader.File], _ shelf: RuleCache.Shelf) -> [File?] {
+        var parts = StoredParts()
+        var next = 0
+        return files.map { file in
+            guard let entry = shelf.entry(of: file, next: &next), let documents = shelf.documents(entry, file: file.path, parts: &parts)
+            else { return nil }
+            let key = shelf.key(entry)
+            var text: String?
+            if documents.contains(where: { !$0.findings.isEmpty }) {
+                // Findings quote the file.
+                guard case .success(let found) = RuleLoader.text(file.path), Digest128(Array(found.utf8)) == key.digest else { return nil }
+                text = found
+            }
+            return File(
+                path: file.path, text: text, documents: documents,
+                kept: .init(key: key, documents: .entry(entry), identity: file.identity))
+        }
+    }
+
+    /// What the cache is to keep, with the identities of files on file systems that vouch for them.
+    private static func vouchedFor(_ read: [File], _ files: [RuleLoader.File]) -> [RuleCache.Shelf.Kept] {
+        var devices: [UInt64: Bool] = [:]
+        return read.compactMap { file in
+            guard var kept = file.kept else { return nil }
+            // An unread file was vouched for before.
+            if file.text != nil, let identity = kept.identity {
+                let known = devices[identity.device] ?? SettledFile.isVouchedFor(file.path)
+                devices[identity.device] = known
+                if !known { kept.identity = nil }
+            }
+            return kept
+        }
     }
 
     private static func compile(_ loaded: LoadedRule, _ compiler: RuleCompiler, _ catalog: WorkspaceCatalog) -> CompiledDocument {
         guard let rule = loaded.rule else {
             // All errors of a rule are told at once, those of its query too.
             let query = loaded.draft.map { draft in shown(compiler.compile(draft).1, draft, catalog) } ?? []
-            return CompiledDocument(name: loaded.name, rule: nil, program: nil, findings: inOrder(loaded.findings + query))
+            return CompiledDocument(
+                content: .refused(name: loaded.name, rule: nil), findings: inOrder(loaded.findings + query))
         }
         let (program, diagnostics) = compiler.compile(rule)
         return CompiledDocument(
-            name: loaded.name, rule: rule, program: program, findings: inOrder(loaded.findings + shown(diagnostics, rule, catalog)))
+            content: program.map { .program($0) } ?? .refused(name: loaded.name, rule: rule),
+            findings: inOrder(loaded.findings + shown(diagnostics, rule, catalog)))
     }
 
     private static func entries(of files: [File], _ catalog: WorkspaceCatalog) -> [Entry] {
-        var ids: [String: String] = [:]
+        // By the digest of a rule's id: the entry that has it.
+        var ids: [Digest128: Int] = [:]
+        ids.reserveCapacity(files.count)
+        var blind: [Set<String>: Bool] = [:]
         var out: [Entry] = []
+        out.reserveCapacity(files.count)
         for file in files {
             for d in file.documents {
-                guard let rule = d.rule else {
-                    out.append(
-                        Entry(
-                            file: file.path, name: d.name, state: .refused, rule: nil, program: nil, findings: d.findings, text: file.text))
+                guard let id = d.identifier else {
+                    out.append(Entry(file: file.path, state: .refused, document: d, text: file.text ?? ""))
                     continue
                 }
-                let id = rule.id.lowercased()
-                if let other = ids[id] {
-                    let twice = RuleLoader.alreadyUsed(rule, in: other, file: file.path, text: file.text)
-                    out.append(
-                        Entry(
-                            file: file.path, name: twice.name, state: .refused, rule: nil, program: nil, findings: twice.findings,
-                            text: file.text))
-                    continue
-                }
-                ids[id] = file.path
-                let state: Entry.State
-                if d.program == nil {
-                    state = .refused
-                } else if !rule.isEnabled {
-                    state = .disabled
+                if let other = ids[id].map({ out[$0] }) {
+                    if let rule = d.rule, other.rule?.id.lowercased() == rule.id.lowercased() {
+                        let text = file.text ?? (try? RuleLoader.text(file.path).get()) ?? ""
+                        let twice = RuleLoader.alreadyUsed(rule, in: other.file, file: file.path, text: text)
+                        let document = CompiledDocument(content: .refused(name: twice.name, rule: nil), findings: twice.findings)
+                        out.append(Entry(file: file.path, state: .refused, document: document, text: text))
+                        continue
+                    }
                 } else {
-                    state = d.program?.tables.allSatisfy { catalog.table($0)?.isBlind ?? false } ?? false ? .blind : .loaded
+                    ids[id] = out.count
                 }
-                out.append(
-                    Entry(
-                        file: file.path, name: rule.name, state: state, rule: rule, program: d.program, findings: d.findings,
-                        text: file.text)
-                )
+                let state: Entry.State
+                switch d.content {
+                case .refused: state = .refused
+                case .program(let p) where !p.isEnabled: state = .disabled
+                case .program(let p):
+                    let known = blind[p.tables]
+                    let isBlind = known ?? p.tables.allSatisfy { catalog.table($0)?.isBlind ?? false }
+                    if known == nil { blind[p.tables] = isBlind }
+                    state = isBlind ? .blind : .loaded
+                }
+                out.append(Entry(file: file.path, state: state, document: d, text: file.text ?? ""))
             }
         }
         return out

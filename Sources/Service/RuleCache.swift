@@ -9,9 +9,10 @@ import Tables
 
 /// Keeps compiled rules and literals from run to run, so that a start reads them instead of compiling them anew.
 ///
-/// A folder of files that can be deleted at any time. What was compiled is found again by the content of the rule's file, and only by the
-/// same program over the same tables, saved functions and watchlists. A file that is damaged, cut short, written by somebody else or
-/// writable by others is not used. Rules whose plans hold data from elsewhere (watchlists, `externaldata`) are always compiled.
+/// A folder of files that can be deleted at any time. What was compiled is found again by the content of the rule's file (which is not read
+/// where the file system vouches that it has not changed), and only by the same program over the same tables, saved functions and watchlists.
+/// A file that is damaged, cut short, written by somebody else or writable by others is not used. Rules whose plans hold data from elsewhere
+/// (watchlists, `externaldata`) are always compiled.
 public final class RuleCache: LiteralStore {
     /// Bytes of one file that is read.
     static let maximumBytes = 512 << 20

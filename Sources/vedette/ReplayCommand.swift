@@ -125,11 +125,12 @@ struct Replay: ParsableCommand {
         for path in summary.unrecognizedFiles {
             Terminal.err("vedette: \(path): no record was recognised; name its table with --table if its rows belong to one")
         }
-        report(summary, alerts, engine, seconds, cache)
+        let figures = engine.figures
+        report(summary, alerts, figures, seconds, cache)
         if let problem = letters?.failure { throw fail("dead letters: \(problem)", ExitStatus.io) }
         if let problem = lateFile?.failure { throw fail("late records: \(problem)", ExitStatus.io) }
         if !summary.problems.isEmpty || !problems.isEmpty { throw ExitStatus.io }
-        if engine.figures.contains(where: { $0.failure != nil }) { throw ExitStatus.invalid }
+        if figures.contains(where: { $0.failure != nil }) { throw ExitStatus.invalid }
         if failOnDeadLetter, summary.deadLetters > 0 { throw ExitStatus.invalid }
     }
 
@@ -149,33 +150,33 @@ struct Replay: ParsableCommand {
     }
 
     /// The summary goes to standard error unless the table is printed: machines read standard output.
-    private func report(_ s: ReplaySummary, _ alerts: [Alert], _ engine: DetectionEngine, _ seconds: Double, _ cache: RuleCache?) {
+    private func report(_ s: ReplaySummary, _ alerts: [Alert], _ rules: [RuleFigures], _ seconds: Double, _ cache: RuleCache?) {
         let cpu = Double(vk_process_cpu_ns()) / 1e9
         let rate = seconds > 0 ? Double(s.rawBytes) / seconds : 0
         var lines = [
             "\(Figures.count(s.files, "file")), \(Figures.count(s.records, "event")), \(Figures.bytes(Double(s.rawBytes))) raw (\(Figures.bytes(Double(s.compressedBytes))) read) in \(Figures.seconds(seconds)): \(Figures.bytes(rate))/s",
-            "\(Figures.count(alerts.count, "alert")) from \(Set(alerts.map(\.ruleID)).count) of \(engine.programs.count) rules, \(Figures.count(s.lateRows, "late row")), \(Figures.count(s.deadLetters, "dead letter"))",
+            "\(Figures.count(alerts.count, "alert")) from \(Set(alerts.map(\.ruleID)).count) of \(rules.count) rules, \(Figures.count(s.lateRows, "late row")), \(Figures.count(s.deadLetters, "dead letter"))",
         ]
         if s.lateRecords > 0 {
             lines.append(
                 "\(Figures.count(s.lateRecords, "record")) came too late for every window: "
                     + (late.map { "they are in \($0)" } ?? "--late FILE keeps them, --lateness waits longer"))
         }
-        let held = engine.figures.filter { $0.heldTicks > 0 }
+        let held = rules.filter { $0.heldTicks > 0 }
         if !held.isEmpty {
             lines.append("held for want of history (--cold-raise raises): " + held.map(\.name).sorted().joined(separator: "; "))
         }
-        let silent = engine.figures.filter { $0.skippedTicks > 0 }
+        let silent = rules.filter { $0.skippedTicks > 0 }
         if !silent.isEmpty {
             lines.append(
                 "the logs have a hole, in which these rules were evaluated in the first 10,000 ticks only: "
                     + silent.map(\.name).sorted().joined(separator: "; "))
         }
-        let open = engine.figures.filter { $0.incompleteTick != nil }
+        let open = rules.filter { $0.incompleteTick != nil }
         if !open.isEmpty {
             lines.append("last window incomplete, not evaluated (--to completes it): " + open.map(\.name).sorted().joined(separator: "; "))
         }
-        for f in engine.figures { if let failure = f.failure { lines.append("rule `\(f.name)` failed: \(failure)") } }
+        for f in rules { if let failure = f.failure { lines.append("rule `\(f.name)` failed: \(failure)") } }
         if s.futureTimes > 0 { lines.append("\(Figures.count(s.futureTimes)) records were ahead of their source's time") }
         if counters {
             let c = s.counters
@@ -183,9 +184,8 @@ struct Replay: ParsableCommand {
             lines.append(
                 "matcher: \(c.rows) rows, \(c.batches) batches, \(c.atomKernels) atom kernels, \(c.valuesTested) values tested, \(c.memoHits) memo hits, \(c.residualRows) residual rows in \(c.residualRuns) runs, \(c.survivors) survivors"
             )
-            let f = engine.figures
             lines.append(
-                "state: \(f.reduce(0) { $0 + $1.retainedRows }) rows kept, \(f.reduce(0) { $0 + $1.stateBytes }) bytes of state, \(f.reduce(0) { $0 + $1.evidenceBytes }) bytes of evidence"
+                "state: \(rules.reduce(0) { $0 + $1.retainedRows }) rows kept, \(rules.reduce(0) { $0 + $1.stateBytes }) bytes of state, \(rules.reduce(0) { $0 + $1.evidenceBytes }) bytes of evidence"
             )
             lines.append(
                 "cpu: \(round(cpu * 1000) / 1000) s, \(cpu > 0 ? Figures.bytes(Double(s.rawBytes) / cpu) : "-") raw per CPU-second; peak memory \(Figures.bytes(Double(vk_peak_resident_bytes())))"

@@ -93,7 +93,8 @@ struct LawCase {
         var w = PackedWriter()
         try program.write(to: &w)
         var r = PackedReader(w.bytes)
-        return try RuleProgram(rule: program.rule, from: &r, of: w.bytes, functions: functions)
+        var parts = StoredParts()
+        return try RuleProgram(from: &r, of: w.bytes, file: program.rule.file, functions: functions, parts: &parts)
     }
 
     var options: DetectionOptions {

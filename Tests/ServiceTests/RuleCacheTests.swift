@@ -106,6 +106,39 @@ import Testing
         #expect(RuleCacheTests.content(moved.book) == RuleCacheTests.content(try RuleBook.load([f["r"]], catalog: .init())))
     }
 
+    @Test func filesThatWereNotChangedAreKnownUnread() throws {
+        let f = try Folder()
+        RuleCacheTests.rules(f)
+        // What was changed just now may be changed again under the same time.
+        usleep(100_000)
+        let plain = RuleCacheTests.content(try RuleBook.load([f["r"]], catalog: .init()))
+        for found in [0, 5, 5] {
+            let now = try RuleCacheTests.load(f)
+            #expect(now.found == found && RuleCacheTests.content(now.book) == plain)
+        }
+        func known() throws -> [String] {
+            let catalog = WorkspaceCatalog().holding(WorkspaceStore(ContentSettings()))
+            let shelf = try #require(RuleCache(folder: f["cache/deep"]).shelf([f["r"]], catalog))
+            var next = 0
+            return RuleLoader.files([f["r"]]).files.filter { shelf.entry(of: $0, next: &next) != nil }.map { String($0.path.suffix(6)) }
+        }
+        guard SettledFile.isVouchedFor(f["r/a.yaml"]) else { return }
+        #expect(try known() == ["a.yaml", "b.yaml", "d.yaml", "e.yaml", "f.yaml"])
+        // Another content of the same length under the same time of modification.
+        var before = stat()
+        #expect(stat(f["r/b.yaml"], &before) == 0)
+        f.write("r/b.yaml", RuleBookTests.rule(2, "AzureActivity\n| where OperationNameValue =~ \"q\" and Caller has \"z\""))
+        #expect(utimensat(AT_FDCWD, f["r/b.yaml"], [before.st_atim, before.st_mtim], 0) == 0)
+        var after = stat()
+        #expect(stat(f["r/b.yaml"], &after) == 0 && after.st_size == before.st_size && after.st_mtim.tv_nsec == before.st_mtim.tv_nsec)
+        #expect(try known() == ["a.yaml", "d.yaml", "e.yaml", "f.yaml"])
+        let changed = try RuleCacheTests.load(f)
+        #expect(changed.compiled == 2 && RuleCacheTests.content(changed.book) != plain)
+        #expect(RuleCacheTests.content(changed.book) == RuleCacheTests.content(try RuleBook.load([f["r"]], catalog: .init())))
+        // A file that was named is another one: what is no rule in it is reported.
+        #expect(try RuleBook.load([f["r/e.yaml"]], catalog: .init(), cache: RuleCache(folder: f["cache/deep"])).refused.count == 1)
+    }
+
     @Test func rulesOverWatchlistsAreCompiledAtEachStart() throws {
         let f = try Folder()
         f.write("w/Bad.csv", "User\na@contoso.example\n")

@@ -13,6 +13,10 @@ size_t vk_memmem(const uint8_t *bytes, size_t len, const uint8_t *needle, size_t
 /// The path of the file that this code was loaded from: the program, or a library of it. It may be relative. False if that is not known.
 bool vk_program_path(char *out, size_t cap);
 
+/// Whether the file at a path lies on a local file system that stamps changes in nanoseconds (ext2 to 4, xfs, btrfs, tmpfs, overlayfs,
+/// F2FS). A file of a network may have changed before this machine hears of it.
+bool vk_file_system_stamps_changes(const char *path);
+
 /// Sends one sd_notify datagram to an AF_UNIX socket: a path, or an abstract name written with a leading `@`. 0 or an errno.
 int32_t vk_sd_notify(const char *socket_path, const char *message);
 
