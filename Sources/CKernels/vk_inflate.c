@@ -294,8 +294,9 @@ static size_t isal_state_size(const struct inflate_state *s) {
 static void before_damage(struct inflate_state *s, const struct inflate_state *saved, const uint8_t *in, uint32_t in_len, size_t *taken,
                           uint8_t *out, uint32_t out_cap, size_t *made) {
     size_t size = isal_state_size(saved);
-    // Below 0: bytes that the decoder took before and did not come to, as it lacked room.
-    int64_t sound = -(int64_t)(saved->read_in_length / 8), damaged = in_len;
+    // Below 0: bytes that the decoder took before and did not come to, as it lacked room. In the midst of a block's header it has come to
+    // all of them, and holds the later ones apart.
+    int64_t sound = saved->tmp_in_size > 0 ? 0 : -(int64_t)(saved->read_in_length / 8), damaged = in_len;
     for (;;) {
         bool last = damaged - sound <= 1;
         int64_t middle = last ? sound : sound + (damaged - sound) / 2;
@@ -547,7 +548,8 @@ static size_t body_size(const vk_inflater *inf) {
 }
 
 size_t vk_inflate_snapshot(const vk_inflater *inf, uint8_t *buf, size_t cap) {
-    if (inf->kind == VK_INFLATE_ZSTD || inf->wrapper.phase == PHASE_ERROR) return 0;
+    // Behind damage there is nothing to go on from: the member is made again.
+    if (inf->kind == VK_INFLATE_ZSTD || inf->wrapper.phase == PHASE_ERROR || inf->damage < 0) return 0;
     snapshot_head head;
     memset(&head, 0, sizeof head);
     head.body_len = body_size(inf);

@@ -102,6 +102,8 @@ struct Projection {
     private(set) var exprs: [BoundExpr] = []
     private var positions: [String: Int] = [:]
     private var declared: Set<String> = []
+    /// Names that the list gives further on: expressions without a name take others.
+    var reserved: Set<String> = []
 
     func contains(_ name: String) -> Bool { positions[name] != nil }
     func isDeclared(_ name: String) -> Bool { declared.contains(name) }

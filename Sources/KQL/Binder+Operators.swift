@@ -191,9 +191,19 @@ extension BindingSession {
 
     private func bindProject(_ items: [Expr], _ input: Relation, _ scope: Scope, _ op: Operator) -> Relation {
         var p = Projection()
+        p.reserved = givenNames(items, scope)
         for (i, item) in items.enumerated() { addItem(item, i, into: &p, scope, .project) }
         return Relation(
             plan: Plan(.project(input.plan, p.exprs), columns: p.columns, range: op.range), isSerialized: input.isSerialized)
+    }
+
+    /// Names that a list gives itself: `x = ...`, and columns that stand alone.
+    private func givenNames(_ items: [Expr], _ scope: Scope) -> Set<String> {
+        Set(
+            items.flatMap { item -> [String] in
+                if case .named(let names, _) = item.kind { return names.map(\.text) }
+                return referencedColumn(item, scope).map { [$0.name] } ?? []
+            })
     }
 
     /// Adds the columns of one listed expression.
@@ -239,7 +249,7 @@ extension BindingSession {
                 )
                 return
             }
-            let name = suggested.flatMap { $0.isEmpty ? nil : $0 } ?? defaultName(avoiding: p.contains)
+            let name = suggested.flatMap { $0.isEmpty ? nil : $0 } ?? defaultName { p.contains($0) || p.reserved.contains($0) }
             if let bound {
                 p.add(column(name, for: bound), bound, replacing: style == .extend)
             } else {

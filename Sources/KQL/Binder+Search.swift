@@ -146,8 +146,17 @@ extension BindingSession {
 
     /// `column:"text"`, which the parser reads as `has`: stars in its text stand for anything, as in a bare text.
     private func isColon(_ l: Expr, _ r: Expr) -> Bool {
-        let low = max(0, min(l.range.upper, text.count))
-        return text[low..<max(low, min(r.range.lower, text.count))].contains(UInt8(ascii: ":"))
+        var between = written(SourceRange(l.range.upper, max(l.range.upper, r.range.lower)))[...]
+        while let c = between.first, c != UInt8(ascii: ":") {
+            if between.starts(with: "//".utf8) {
+                between = between.drop { $0 != UInt8(ascii: "\n") }
+            } else if c == UInt8(ascii: " ") || (9...13).contains(c) {
+                between = between.dropFirst()
+            } else {
+                return false
+            }
+        }
+        return !between.isEmpty
     }
 
     private func combined(_ op: BinaryOperator, _ x: BoundExpr, _ y: BoundExpr, _ range: SourceRange) -> BoundExpr {

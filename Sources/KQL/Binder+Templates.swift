@@ -22,10 +22,19 @@ extension BindingSession {
         return out
     }
 
-    /// The query's own text of an expression.
-    func words(_ e: Expr) -> String {
-        let low = max(0, min(e.range.lower, text.count))
-        return String(decoding: text[low..<max(low, min(e.range.upper, text.count))], as: UTF8.self)
+    /// The text of an expression, as its author wrote it.
+    func words(_ e: Expr) -> String { String(decoding: written(e.range), as: UTF8.self) }
+
+    /// What stands at a range: of the query, of the text that an operator is written out to, or of a saved function's body.
+    func written(_ range: SourceRange) -> [UInt8] {
+        var (bytes, base) = (text, 0)
+        if range.lower >= LibrarySource.firstBase {
+            let places = savedBodies.values.lazy.map(\.source)
+            guard let source = places.first(where: { ($0.base..<($0.base + LibrarySource.span)).contains(range.lower) }) else { return [] }
+            (bytes, base) = (Array(source.text.utf8), source.base)
+        }
+        let low = max(0, min(range.lower - base, bytes.count))
+        return Array(bytes[low..<max(low, min(range.upper - base, bytes.count))])
     }
 
     /// Binds KQL text in which the given names are rows; other names are those of `env`.

@@ -46,13 +46,15 @@ extension Daemon {
         for file in [deadLetters.file, lateRecords] {
             if let m = file.mark() { c.fileMarks["lines:" + file.path] = FileMark(inode: m.inode, length: m.length) }
         }
-        if final || wall - lastStatus > 5 * KustoTime.ticksPerSecond {
-            reportFailures()
+        let isStatusDue = final || wall - lastStatus > 5 * KustoTime.ticksPerSecond
+        if isStatusDue {
             c.status = status()
             lastStatus = wall
         }
         let changes: ((CheckpointDelta.Change) throws -> Void) throws -> Void = { [engine] in try engine.forEachChange($0) }
         try store.commit(c, now: wall, changes: configuration.checkpoints ? changes : nil)
+        // Which rows cannot be saved is known only now.
+        if isStatusDue { reportFailures() }
         engine.checkpointed()
         forgottenRules = []
         hasNews = false

@@ -20,6 +20,8 @@ import Testing
         // Each list of columns counts for itself, however often a let is bound.
         ("T | project a + 1 | project Column1 + 1, -Column1", "Column1:long, Column2:long"),
         ("T | project a + 1 | extend Column1 + 1", "Column1:long, Column2:long"),
+        ("T | project a + 1 | project Column1 + 1, Column1", "Column2:long, Column1:long"),
+        ("T | project a + 1, Column1 = 'x' | project Column1, -Column2", "Column1:string, Column2:long"),
         ("let A = T | project a + 1; let B = T | project a * 2; union A, B", "Column1:long"),
         ("let A = T | project a + 1; A | join kind=inner A on Column1", "Column1:long, Column11:long"),
         ("T | where toscalar(T | project a + 1 | take 1) > 0 | project -a", "Column1:long"),

@@ -312,6 +312,20 @@ class Functions(Case):
         self.assertIn(b"PrivilegedSignins.kql", done.stdout)
         self.assertIn(b"_Im_Authentication", vedette("functions").stdout)
 
+    def test_texts_inside_a_saved_function_are_its_own(self):
+        # Not those of the query at the same place.
+        for name, body, query, want in [
+            ("Searched", "datatable(a: string)['foobar', 'x', 'foo'] | search a:'foo*' | count", "Searched", [{"Count": 2}]),
+            ("Shared", "range x from 1 to 9 step 1 | summarize p = hll(x), q = hll(x % 3) | evaluate dcount_intersect(p, q)",
+             "Shared | project s1", [{"s1": 2}]),
+        ]:
+            file = self.path(name, name + ".kql")
+            with open(file, "w") as out:
+                out.write(body)
+            done = vedette("hunt", query, "--functions", os.path.dirname(file), "--format", "jsonl")
+            self.assertExit(done, 0)
+            self.assertEqual([json.loads(line) for line in done.stdout.splitlines()], want)
+
     def test_broken_function_is_told_once_and_refuses_its_rules(self):
         bad = self.path("f", "Bad.kql")
         with open(bad, "w") as file:
