@@ -144,7 +144,8 @@ struct CoalesceNode: ExpressionNode {
             let n = isPacked ? target.count : rows
             let raw = try argument.run(isPacked ? frame.narrow(target) : frame)
             let datum = castDatum(raw, to: type, rows: n)
-            let present = presence(datum, rows: n)
+            // Before the conversion: an empty string holds nothing, as a dynamic value it would.
+            let present = presence(raw, rows: n)
             var taken = ContiguousArray<Int32>()
             var source = ContiguousArray<Int32>()
             for (i, row) in target.enumerated() {

@@ -233,6 +233,13 @@ import Testing
     ])
     func sizes(_ c: QueryCase) throws { try check(c) }
 
+    @Test func coalesceOfSeveralTypes() throws {
+        try check(
+            QueryCase(
+                "datatable(b:string, d:datetime)['', datetime(2020-01-01), 'x', datetime(2020-01-01)] | project coalesce(b, d)",
+                ["\"2020-01-01T00:00:00.0000000Z\"", "\"x\""]))
+    }
+
     @Test("columns are named as the operators' pages and Kusto's parser name them") func names() throws {
         let runner = QueryRunner()
         #expect(
