@@ -279,10 +279,13 @@ extension Functions {
         let isTime = start.type == .datetime || start.type == .timespan
         let step = a.count > 2 ? unwrapped(a[2]).integer ?? 0 : (isTime ? KustoTime.ticksPerHour : 1)
         guard step != 0, let from = start.integer, let to = stop.integer else { return .null(.dynamic) }
+        guard step > 0 ? from <= to : from >= to else { return .dynamic(.array([])) }
+        // Before the first is made: in `UInt64`, where no difference overflows.
+        let span = step > 0 ? UInt64(bitPattern: to &- from) : UInt64(bitPattern: from &- to)
+        guard span / step.magnitude < UInt64(limit) else { throw EvaluationError("range: more than \(limit) values") }
         var out: [Dynamic] = []
         var at = from
         while step > 0 ? at <= to : at >= to {
-            guard out.count < limit else { throw EvaluationError("range: more than \(limit) values") }
             out.append(isTime ? wrapDynamic(.integer(at, as: start.type)) : .long(at))
             let (next, overflow) = at.addingReportingOverflow(step)
             if overflow { break }
