@@ -18,7 +18,6 @@ import random
 import re
 import shutil
 import signal
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -79,7 +78,7 @@ class Daemon:
 
     def __init__(self, options, work, rules, *extra):
         self.folder, self.alerts = os.path.join(work, "logs"), os.path.join(work, "alerts.jsonl")
-        self.state = os.path.join(work, "state")
+        self.binary, self.state = options.binary, os.path.join(work, "state")
         os.makedirs(self.folder, exist_ok=True)
         self.errors = open(os.path.join(work, "daemon.err"), "w+b")
         command = [options.binary, "run", "--rules", rules, "--inputs", os.path.join(self.folder, "*.gz")]
@@ -105,15 +104,10 @@ class Daemon:
         return int(values["VmRSS:"]) / 1000, int(values["RssAnon:"]) / 1000
 
     def status(self):
-        """The daemon's last status. Not by `vedette status`, which also looks for the last alert of each rule: seconds, over many alerts."""
-        store = sqlite3.connect(f"file:{self.state}/vedette.db?mode=ro", uri=True)
-        try:
-            found = store.execute("SELECT value FROM meta WHERE key = 'status'").fetchone()
-        except sqlite3.Error:
-            return {}
-        finally:
-            store.close()
-        return json.loads(found[0]) if found else {}
+        """What `vedette status` knows; nothing before the first checkpoint."""
+        command = [self.binary, "status", "--state-dir", self.state, "--format", "json"]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
 
     def cpu(self):
         """User and system seconds so far."""

@@ -5,14 +5,19 @@ import Glibc
 /// Swift's own `==`, `<` and hashing of `String` go by canonical equivalence, under which "é" in one scalar equals "e" with a combining
 /// accent. Kusto keeps the two apart, so values, keys of bags and whatever decides about rows must not use Swift's.
 public enum ByteText {
+    /// Whether both are the same bytes.
+    @inlinable
+    public static func equal(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
+        guard a.count == b.count else { return false }
+        guard let p = a.baseAddress, let q = b.baseAddress else { return true }
+        return memcmp(p, q, a.count) == 0
+    }
+
     /// Whether two strings have the same bytes.
     public static func equal(_ a: String, _ b: String) -> Bool {
         if a.utf8.count != b.utf8.count { return false }
         let fast = a.utf8.withContiguousStorageIfAvailable { x in
-            b.utf8.withContiguousStorageIfAvailable { y in
-                guard let p = x.baseAddress, let q = y.baseAddress else { return x.count == y.count }
-                return memcmp(p, q, x.count) == 0
-            }
+            b.utf8.withContiguousStorageIfAvailable { equal(UnsafeRawBufferPointer(x), UnsafeRawBufferPointer($0)) }
         }
         if let outer = fast, let known = outer { return known }
         return a.utf8.elementsEqual(b.utf8)

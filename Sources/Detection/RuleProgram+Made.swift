@@ -44,57 +44,36 @@ extension RuleProgram {
         let versions: [String]
     }
 
-    /// What makes alerts of result rows; made for the first of them.
-    var builder: AlertBuilder {
-        if let known = made.withLock({ $0.builder }) { return known.value }
-        let new = Shared(AlertBuilder(rule, columns: split.suffix.columns))
+    /// A part that is made at most once for all: of two threads that make it at a time, both get the one that was there first.
+    private func made<Part: Sendable>(_ part: WritableKeyPath<Made, Part?>, _ make: () -> Part) -> Part {
+        if let known = made.withLock({ $0[keyPath: part] }) { return known }
+        let new = make()
         return made.withLock { m in
-            if m.builder == nil { m.builder = new }
-            return m.builder ?? new
-        }.value
+            if let known = m[keyPath: part] { return known }
+            m[keyPath: part] = new
+            return new
+        }
     }
 
+    /// What makes alerts of result rows; made for the first of them.
+    var builder: AlertBuilder { made(\.builder) { Shared(AlertBuilder(rule, columns: split.suffix.columns)) }.value }
+
     /// What is kept by panes instead of rows; made when the rule first takes a row.
-    var panes: PanePlan {
-        if let known = made.withLock({ $0.panes }) { return known.value }
-        let new = Shared(PanePlan(split, clock: clock, functions: functions))
-        return made.withLock { m in
-            if m.panes == nil { m.panes = new }
-            return m.panes ?? new
-        }.value
-    }
+    var panes: PanePlan { made(\.panes) { Shared(PanePlan(split, clock: clock, functions: functions)) }.value }
 
     /// For each leg, its horizon conditions over the single column `TimeGenerated`.
     var horizons: [[CompiledExpression]] {
-        if let known = made.withLock({ $0.horizons }) { return known }
-        let new: [[CompiledExpression]]
-        do { new = try RuleProgram.horizons(of: split.legs) } catch {
-            // They could be compiled once, so this is for the impossible: the rule fails, and says so.
-            let failing = CompiledExpression(failing: (error as? EvaluationError) ?? EvaluationError("\(error)"))
-            new = split.legs.map { _ in [failing] }
-        }
-        return made.withLock { m in
-            if m.horizons == nil { m.horizons = new }
-            return m.horizons ?? new
+        made(\.horizons) {
+            do { return try RuleProgram.horizons(of: split.legs) } catch {
+                // They could be compiled once, so this is for the impossible: the rule fails, and says so.
+                let failing = CompiledExpression(failing: (error as? EvaluationError) ?? EvaluationError("\(error)"))
+                return split.legs.map { _ in [failing] }
+            }
         }
     }
 
     /// Expressions of the suffix.
-    var prepared: PreparedExpressions {
-        made.withLock { m in
-            if let known = m.prepared { return known }
-            let new = PreparedExpressions()
-            m.prepared = new
-            return new
-        }
-    }
+    var prepared: PreparedExpressions { made(\.prepared) { PreparedExpressions() } }
 
-    var document: Shared<AnalyticsRule> {
-        made.withLock { m in
-            if let known = m.rule { return known }
-            let new = Shared(stored.read())
-            m.rule = new
-            return new
-        }
-    }
+    var document: Shared<AnalyticsRule> { made(\.rule) { Shared(stored.read()) } }
 }

@@ -42,7 +42,8 @@ public final class RecordReader {
 
     /// Hand out what is there instead of filling a chunk: for pipes whose records should not wait.
     public var returnsEarly = false
-    /// Inflated bytes that a chunk aims at. Less, for looking at the beginning of a stream: each call of the decoder copies its window.
+    /// Inflated bytes that a chunk aims at, and the most that is read for it at a time. Less, for looking at the beginning of a stream; each
+    /// call of the decoder copies its window.
     public var chunkSize = Chunk.targetSize
     /// Records handed out so far.
     public internal(set) var recordCount: UInt64 = 0
@@ -121,7 +122,7 @@ public final class RecordReader {
     }
 
     private func read(_ buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        let n = try input.read(into: buffer)
+        let n = try input.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(chunkSize)))
         if n > 0, mustCompare {
             let expected = decoder.rawBoundary
             if !expected.isEmpty, let now = try input.bytes(at: decoder.rawOffset - UInt64(expected.count), count: expected.count),

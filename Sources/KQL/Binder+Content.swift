@@ -64,6 +64,20 @@ extension BindingSession {
         }
     }
 
+    /// Arguments that must be texts which are known here; nil after reporting the first that is none.
+    func constantTexts(_ args: [Expr], _ env: Environment?, else message: String) -> [String]? {
+        var texts: [String] = []
+        for a in args {
+            guard let v = bind(a, Scope(env)) else { return nil }
+            guard case .string(let s)? = constantValue(v) else {
+                error(.notConstant, message, a.range)
+                return nil
+            }
+            texts.append(s)
+        }
+        return texts
+    }
+
     // MARK: Watchlists
 
     /// `_GetWatchlist('alias')`, `_GetWatchlist('alias', dynamic(['key', ...]))`: the items, with their columns as strings.
@@ -143,15 +157,7 @@ extension BindingSession {
             error(.datatableCells, "externaldata needs at least one column", op.range)
             return nil
         }
-        var texts: [String] = []
-        for a in addresses {
-            guard let v = bind(a, Scope(env)) else { return nil }
-            guard case .string(let s)? = constantValue(v) else {
-                error(.notConstant, "an address of externaldata must be a constant text", a.range)
-                return nil
-            }
-            texts.append(s)
-        }
+        guard let texts = constantTexts(addresses, env, else: "an address of externaldata must be a constant text") else { return nil }
         guard !texts.isEmpty else {
             error(.externalData, "externaldata needs an address", op.range)
             return nil

@@ -146,17 +146,9 @@ extension BindingSession {
 
     /// `column:"text"`, which the parser reads as `has`: stars in its text stand for anything, as in a bare text.
     private func isColon(_ l: Expr, _ r: Expr) -> Bool {
-        var between = written(SourceRange(l.range.upper, max(l.range.upper, r.range.lower)))[...]
-        while let c = between.first, c != UInt8(ascii: ":") {
-            if between.starts(with: "//".utf8) {
-                between = between.drop { $0 != UInt8(ascii: "\n") }
-            } else if c == UInt8(ascii: " ") || (9...13).contains(c) {
-                between = between.dropFirst()
-            } else {
-                return false
-            }
-        }
-        return !between.isEmpty
+        var between = Lexer(written(SourceRange(l.range.upper, max(l.range.upper, r.range.lower))))
+        between.skipTrivia()
+        return between.peek() == UInt8(ascii: ":")
     }
 
     private func combined(_ op: BinaryOperator, _ x: BoundExpr, _ y: BoundExpr, _ range: SourceRange) -> BoundExpr {

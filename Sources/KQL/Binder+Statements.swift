@@ -338,13 +338,13 @@ extension BindingSession {
 
     func callTabularFunction(
         _ name: Name, _ p: [Parameter], _ body: FunctionBody, _ home: Environment, _ args: [Expr], _ scope: Scope, piped: Relation? = nil,
-        _ range: SourceRange
+        kind: String = "function", _ range: SourceRange
     ) -> Relation? {
         guard let env = enter(name, p, args, home, scope, piped: piped), expand(name, body) else { return nil }
         defer { leave(body) }
         let inner = bodyEnvironment(body, env)
         guard isTabular(body.result, inner) else {
-            error(.notTabular, "function `\(name.text)` gives a value where rows are needed", range)
+            error(.notTabular, "\(kind) `\(name.text)` gives a value where rows are needed", range)
             return nil
         }
         return bindRelation(body.result, inner)

@@ -21,15 +21,7 @@ extension BindingSession {
         -> Relation?
     {
         guard admit(e.range) else { return nil }
-        var values: [String] = []
-        for a in args {
-            guard let v = bind(a, Scope(env)) else { return nil }
-            guard case .string(let s)? = constantValue(v) else {
-                error(.notConstant, "pattern `\(p.name.text)` takes constant texts", a.range)
-                return nil
-            }
-            values.append(s)
-        }
+        guard let values = constantTexts(args, env, else: "pattern `\(p.name.text)` takes constant texts") else { return nil }
         guard let found = p.cases.first(where: { $0.arguments == values && $0.path == path?.text }) else {
             let shown = values.map { "'\($0)'" }.joined(separator: ", ")
             error(
@@ -37,21 +29,11 @@ extension BindingSession {
                 mend: "declare it")
             return nil
         }
-        guard expanding.count < 64, expand(p.name, found.body) else {
-            if expanding.count >= 64 { error(.recursion, "functions are nested too deeply at `\(p.name.text)`", e.range) }
-            return nil
-        }
-        defer { leave(found.body) }
         var inner = home
         let names = p.parameters.map(\.name) + (p.path.map { [$0] } ?? [])
         for (name, text) in zip(names, values + (path.map { [$0.text] } ?? [])) {
             inner = Environment(name.text, .scalar(constant(.string(text), e.range), row: nil), parent: inner)
         }
-        let body = bodyEnvironment(found.body, inner)
-        guard isTabular(found.body.result, body) else {
-            error(.notTabular, "pattern `\(p.name.text)` gives a value where rows are needed", e.range)
-            return nil
-        }
-        return bindRelation(found.body.result, body)
+        return callTabularFunction(p.name, [], found.body, inner, [], Scope(env), kind: "pattern", e.range)
     }
 }

@@ -1,6 +1,5 @@
 import CKernels
 import Columnar
-import Glibc
 import KQL
 
 /// Trees that are read when they are first asked for.
@@ -51,13 +50,7 @@ public struct StoredParts {
     }
 
     private static func areEqual(_ a: Range<Int>, _ b: Range<Int>, _ bytes: [UInt8]) -> Bool {
-        guard a.count == b.count else { return false }
-        return bytes[a].withUnsafeBytes { first in
-            bytes[b].withUnsafeBytes { second in
-                guard let p = first.baseAddress, let q = second.baseAddress else { return true }
-                return memcmp(p, q, first.count) == 0
-            }
-        }
+        bytes[a].withUnsafeBytes { first in bytes[b].withUnsafeBytes { ByteText.equal(first, $0) } }
     }
 
     /// A text that is likely to come again.

@@ -1,6 +1,5 @@
 import CKernels
 import Columnar
-import Glibc
 
 // Hot file: every new value of a column with equalities passes here.
 //
@@ -123,12 +122,7 @@ struct TextTable: Sendable {
             if slot == 0 { return -1 }
             if (slot ^ hash) >> 32 == 0 {
                 let n = Int(truncatingIfNeeded: slot & 0xFFFF_FFFF) - 1
-                let same = keys.withBytes(n) { key in
-                    guard key.count == bytes.count else { return false }
-                    guard let p = key.baseAddress, let q = bytes.baseAddress else { return true }
-                    return memcmp(p, q, key.count) == 0
-                }
-                if same { return n }
+                if keys.withBytes(n, { ByteText.equal($0, bytes) }) { return n }
             }
             at = (at + 1) & mask
         }

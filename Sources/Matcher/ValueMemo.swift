@@ -1,6 +1,5 @@
 import CKernels
 import Columnar
-import Glibc
 
 /// What is known of the values of one column: which atoms hold for each. Bounded; one a worker thread and column.
 ///
@@ -94,15 +93,9 @@ struct ValueMemo {
             while true {
                 let e = slots[i]
                 if e < 0 { return nil }
-                if hashes[Int(e)] == hash, values.withBytes(Int(e), { Generation.equal($0, bytes) }) { return wakes[Int(e)] }
+                if hashes[Int(e)] == hash, values.withBytes(Int(e), { ByteText.equal($0, bytes) }) { return wakes[Int(e)] }
                 i = (i + 1) & mask
             }
-        }
-
-        private static func equal(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-            guard a.count == b.count else { return false }
-            guard let p = a.baseAddress, let q = b.baseAddress else { return true }
-            return memcmp(p, q, a.count) == 0
         }
 
         mutating func insert(_ bytes: UnsafeRawBufferPointer, _ hash: UInt64, _ wake: Int32) {

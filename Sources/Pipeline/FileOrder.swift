@@ -41,7 +41,7 @@ struct FileOrder: Sendable {
     /// The event time of the first record; nil if it has none, or none can be read.
     private func firstTime(_ path: String, _ chunk: Chunk, _ session: NormalizerSession) -> Int64? {
         guard let input = try? FileInput(path: path) else { return nil }
-        let reader = RecordReader(Beginning(input, piece: FileOrder.piece), limits: options.limits)
+        let reader = RecordReader(input, limits: options.limits)
         reader.chunkSize = FileOrder.piece
         while (try? reader.next(into: chunk, final: true)) == .chunk {
             if let first = chunk.records.first {
@@ -56,22 +56,4 @@ struct FileOrder: Sendable {
         }
         return nil
     }
-}
-
-/// An input that gives little at a time, for who will not read on.
-private final class Beginning: RawInput {
-    private let input: FileInput
-    private let piece: Int
-
-    init(_ input: FileInput, piece: Int) {
-        self.input = input
-        self.piece = piece
-    }
-
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        try input.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(piece)))
-    }
-
-    func seek(to offset: UInt64) throws -> Bool { try input.seek(to: offset) }
-    func bytes(at offset: UInt64, count: Int) throws -> [UInt8]? { try input.bytes(at: offset, count: count) }
 }

@@ -93,7 +93,7 @@ public struct RuleBook: Sendable {
         for (n, file) in zip(others, made) { read[n] = file }
         let all = read.compactMap { $0 }
         if let shelf {
-            shelf.keep(vouchedFor(all, files))
+            shelf.keep(vouchedFor(all))
             cache?.count(found: 0, compiled: all.count { $0.kept?.entry == nil })
         }
         let refused = missing.map { File(path: $0.file, text: $0.text, documents: [compile($0, compiler, catalog)]) }
@@ -131,7 +131,7 @@ public struct RuleBook: Sendable {
     }
 
     /// What the cache is to keep, with the identities of files on file systems that vouch for them.
-    private static func vouchedFor(_ read: [File], _ files: [RuleLoader.File]) -> [RuleCache.Shelf.Kept] {
+    private static func vouchedFor(_ read: [File]) -> [RuleCache.Shelf.Kept] {
         var devices: [UInt64: Bool] = [:]
         return read.compactMap { file in
             guard var kept = file.kept else { return nil }

@@ -81,10 +81,11 @@ final class HuntSession {
         let endsAtFirst = Switch()
         // One clock for all that the query needs, plugins that look at the data first included.
         context.watch = QueryWatch(context.limits) { Interrupt.wantsEnd || (endsAtFirst.isSet && Interrupt.wantsPartial) }
-        var bound = binder(context).bind(SyntaxTree.parse(text))
+        let tree = SyntaxTree.parse(text)
+        var bound = binder(context).bind(tree)
         // Without data, `union *` and `search` mean the views of the query.
         if inputs.isEmpty, !dryRun, let plan = bound.plan, readsTables(plan) {
-            let narrow = binder(context, wildcards: false).bind(SyntaxTree.parse(text))
+            let narrow = binder(context, wildcards: false).bind(tree)
             if let plan = narrow.plan, !readsTables(plan), !narrow.diagnostics.contains(where: { $0.severity == .error }) { bound = narrow }
         }
         let errors = bound.diagnostics.filter { $0.severity == .error }

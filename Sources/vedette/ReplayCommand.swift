@@ -141,9 +141,7 @@ struct Replay: ParsableCommand {
             let part = 128
             for start in stride(from: 0, to: alerts.count, by: part) {
                 let some = Array(alerts[start..<min(alerts.count, start + part)])
-                let lines =
-                    threads > 1
-                    ? Concurrently.map(some, together: max(8, (part + threads - 1) / threads)) { $0.jsonLine } : some.map(\.jsonLine)
+                let lines = Concurrently.map(some, together: max(8, (part + threads - 1) / threads)) { $0.jsonLine }
                 Terminal.out(bytes: lines.flatMap { Array($0.utf8) + [UInt8(ascii: "\n")] })
             }
         case .json: Terminal.out(JSONText.compact(.array(alerts.map(\.json))))
